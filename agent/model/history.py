@@ -1,0 +1,27 @@
+"""What is remembered of a device between polls and across restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent.model.reading import Component, Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """`identity` as last read, at `identity_at`. `components`: parts seen in good state, by key: what may be missed.
+
+    `healthy`: keys `code[/component]` that were once judged healthy; a fault whose key was never healthy was there before we came.
+    `facts`: the last poll's (a rule compares the boot id with it). `reboots`: when reboots were seen, newest last, at most 32.
+    """
+
+    first_success: datetime | None = None
+    last_success: datetime | None = None
+    identity: Identity = Identity()
+    identity_at: datetime | None = None
+    components: Mapping[str, Component] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    healthy: frozenset[str] = frozenset()
+    reboots: tuple[datetime, ...] = ()

@@ -1,0 +1,1 @@
+"""Where what the agent knows goes: Prometheus, Grafana, ticket desks."""
