@@ -1,1 +1,428 @@
-"""(being written)"""
+"""The composition root: configuration in, running daemon out. Everything opened here is closed here, in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from agent import __version__, plugins
+from agent.control import serve_control
+from agent.delivery.outbox import Courier, lengths
+from agent.diagnosis.evaluate import evaluate, overridden
+from agent.errors import DeskError, StoreError
+from agent.inventory import Inventory, build
+from agent.logs import logger
+from agent.model import Desk, Device, FaultSpec, History, MetricSpec
+from agent.notify import Notifier, feed_watchdog, watchdog_interval
+from agent.polling.guard import PassingGuard, StoredGuard
+from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.scheduler import Timer, timer
+from agent.polling.watch import Rules, Watch
+from agent.ports import (
+    Clock,
+    Collector,
+    CollectorPlugin,
+    DeskContext,
+    DeskPlugin,
+    DeviceStatus,
+    Observer,
+    ObserverContext,
+    PollReport,
+    Services,
+    SystemClock,
+    TicketDesk,
+)
+from agent.report import poll_report, read_anything
+from agent.service.cases import Office
+from agent.store import queries
+from agent.store.database import Store, daemon_lock, open_store
+from agent.store.keep import FileVault, PassingKeep, StoredMemory, StoredTrust
+from config.load import load
+from config.settings import Settings
+
+OBSERVERS = ("exporters.prometheus",)
+EVIDENCE = "evidence"
+SESSIONS = "sessions"
+QUEUE_EVERY = 5
+"""Seconds between two looks at how long the queues are: a number for a graph."""
+STILL = 10.0
+"""A timer that has not fired for so long makes /-/healthy say so; it fires every second."""
+FAREWELL = 10.0
+"""Seconds that running polls get to end (and to give their sessions back) at a stop."""
+
+
+class Outcome(StrEnum):
+    STOPPED = "stopped"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """All plugins that were found, and their catalogues."""
+
+    collectors: Mapping[str, CollectorPlugin]
+    desks: Mapping[str, DeskPlugin]
+    metrics: tuple[MetricSpec, ...]
+    faults: tuple[FaultSpec, ...]
+
+
+def find_house() -> House:
+    """Raises PluginError."""
+    collectors = plugins.collectors()
+    return House(collectors=collectors, desks=plugins.desks(), metrics=plugins.metrics(collectors), faults=plugins.faults(collectors))
+
+
+def read_config(path: Path, house: House) -> Settings:
+    """Raises ConfigError with everything that is wrong."""
+    return load(
+        path,
+        vendors={name: plugin.settings for name, plugin in house.collectors.items()},
+        desks={name: plugin.settings for name, plugin in house.desks.items()},
+        fault_codes=[spec.code for spec in house.faults],
+    )
+
+
+def rules_of(settings: Settings, inventory: Inventory, house: House) -> Rules:
+    """The site's rules, from its configuration."""
+    return Rules(
+        specs=overridden(house.faults, {pattern: change.model_dump(exclude_none=True) for pattern, change in settings.faults.items()}),
+        first_sight=settings.faults_at_first_sight,
+        cadence=Cadence(interval=settings.polling.interval, missed=settings.polling.stale_after_missed),
+        office=Office(language=settings.language, timezone=settings.site.timezone),
+        inventory=inventory,
+        site=settings.site.name,
+    )
+
+
+class Daemon:
+    """The running agent: what its parts call each other by. Made by `running`, driven by `run`."""
+
+    def __init__(self, settings: Settings, house: House, inventory: Inventory, store: Store, clock: Clock) -> None:
+        self.settings = settings
+        self.house = house
+        self.inventory = inventory
+        self.store = store
+        self.clock = clock
+        self.guard = StoredGuard(store, clock)
+        self.trust = StoredTrust(store, clock)
+        self.stop = asyncio.Event()
+        self.outcome = Outcome.STOPPED
+        self.observers: list[Observer] = []
+        self.couriers: dict[str, Courier] = {}
+        self.watch: Watch
+        self.timer: Timer | None = None
+        self._group: asyncio.TaskGroup
+        self._running: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(settings.polling.concurrency)
+        self._store_trouble = ""
+        self._beat: tuple[int, float] = (0, clock.monotonic())
+        self._ready = "starting"
+        self._queue_in = 0
+
+    # --- what the parts tell each other
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Start work that the daemon owns. Trouble with the database is said once and ends neither the work's kind nor the daemon."""
+        task = self._group.create_task(self._guarded(name, work), name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _guarded(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except StoreError as error:
+            if self._store_trouble != str(error):
+                self._store_trouble = str(error)
+                logger("store").error(
+                    "database_not_writable", during=name, detail=str(error), next="mend the disk; nothing is lost, it is tried again at the next poll"
+                )
+        else:
+            if self._store_trouble:
+                self._store_trouble = ""
+                logger("store").info("database_writable_again")
+
+    def changed(self, status: DeviceStatus) -> None:
+        for observer in self.observers:
+            observer.device_changed(status)
+
+    def polled(self, report: PollReport) -> None:
+        for observer in self.observers:
+            observer.polled(report)
+
+    def delivered(self, desk: str, outcome: str) -> None:
+        for observer in self.observers:
+            observer.delivery(desk, outcome)
+
+    def news(self, desk: str) -> None:
+        courier = self.couriers.get(desk)
+        if courier is not None:
+            courier.news.set()
+
+    # --- the timer's calls
+
+    async def fire(self, device: str) -> None:
+        if not self.stop.is_set():
+            self.spawn(f"poll:{device}", self._poll(device))
+
+    async def _poll(self, device: str) -> None:
+        if self.watch.watched[device].busy:
+            return
+        async with self._slots:
+            await self.watch.poll(device)
+
+    async def sweep(self) -> None:
+        await self.watch.sweep()
+        self._queue_in -= 1
+        if self._queue_in <= 0:
+            self._queue_in = QUEUE_EVERY
+            self.spawn("queue", self._tell_queue())
+
+    async def _tell_queue(self) -> None:
+        counts = lengths(await self.store.run(queries.queued))
+        for desk in self.couriers:
+            length, oldest = counts.get(desk, (0, None))
+            for observer in self.observers:
+                observer.queue(desk, length, oldest)
+
+    # --- how we are
+
+    def ready(self) -> str:
+        return self._ready
+
+    def healthy(self) -> str:
+        if self.timer is None:
+            return ""
+        beats, since = self._beat
+        now = self.clock.monotonic()
+        if self.timer.beats != beats:
+            self._beat = (self.timer.beats, now)
+            return ""
+        return f"the scheduler has stood still for {now - since:.0f} s" if now - since > STILL else ""
+
+    # --- commands of the command line
+
+    async def command_poll(self, target: str) -> dict[str, Any]:
+        watched = self.watch.watched[target]
+        await self._poll(target)
+        snapshot = watched.snapshot
+        assert snapshot is not None
+        judgements = [i.fault for i in watched.incidents.values() if i.misses == 0]
+        report = poll_report(watched.device, snapshot, judgements, self.house.metrics)
+        return {"report": report, "read": read_anything(snapshot)}
+
+    async def command_adopt(self, target: str) -> dict[str, Any]:
+        incident = await self.watch.adopt(target)
+        return {"incident": incident.id, "device": incident.device, "fault": incident.fault.code}
+
+    async def command_approve(self, target: str) -> dict[str, Any]:
+        case = await self.watch.approve(target)
+        return {"case": case.id, "missing": list(case.missing)}
+
+    async def command_unblock(self, target: str) -> dict[str, Any]:
+        if target not in self.watch.watched:
+            raise KeyError(target)
+        count = await self.store.run(lambda c: queries.forget_logins(c, target))
+        self.guard.forget(target)
+        await self.fire(target)
+        return {"device": target, "forgotten": count}
+
+    async def command_trust(self, target: str) -> dict[str, Any]:
+        accepted = await self.store.run(lambda c: accept_offered(c, target, self.clock.now()))
+        if accepted:
+            await self.fire(target)
+        return {"device": target, "accepted": accepted}
+
+    # --- the run
+
+    async def run(self, group: asyncio.TaskGroup, intervals: Mapping[str, float]) -> None:
+        """From the first poll to the last. The group owns every task."""
+        self._group = group
+        commands = {
+            "poll": self.command_poll,
+            "adopt": self.command_adopt,
+            "approve": self.command_approve,
+            "unblock": self.command_unblock,
+            "trust": self.command_trust,
+        }
+        notifier = Notifier()
+        owned: list[asyncio.Task[Any]] = [group.create_task(c.run(), name=f"courier:{n}") for n, c in self.couriers.items()]
+        async with serve_control(self.settings.state_dir, commands), timer(intervals, self.fire, self.sweep) as self.timer:
+            running = self.timer
+            interval = watchdog_interval()
+            if interval is not None:
+                owned.append(group.create_task(feed_watchdog(notifier, interval, lambda: running.beats), name="watchdog"))
+            self._ready = ""
+            notifier.send("READY=1", f"STATUS=watching {len(self.inventory.devices)} devices")
+            logger("agent").info(
+                "watching", version=__version__, devices=len(self.inventory.devices), desks=list(self.couriers), listen=self.settings.listen.text
+            )
+            await self.stop.wait()
+            self._ready = "stopping"
+            notifier.send("STOPPING=1")
+        if self._running:
+            await asyncio.wait(self._running, timeout=FAREWELL)
+        for task in (*owned, *self._running):
+            task.cancel()
+        await asyncio.gather(*owned, *self._running, return_exceptions=True)
+        await self.watch.save()
+
+
+def accept_offered(c: Connection, device: str, at: datetime) -> list[dict[str, str]]:
+    """Accept what a device offers and nobody accepted yet."""
+    found = [f for f in queries.load_fingerprints(c, device) if f.offered and f.offered != f.accepted]
+    for fingerprint in found:
+        queries.accept_fingerprint(c, device, fingerprint.endpoint, fingerprint.offered, "latarnik trust", at)
+    return [{"endpoint": f.endpoint, "sha256": f.offered, "before": f.accepted} for f in found]
+
+
+async def _start_collectors(stack: AsyncExitStack, house: House, used: set[str], services: Services) -> dict[str, Collector]:
+    return {name: await stack.enter_async_context(house.collectors[name].start(services)) for name in sorted(used)}
+
+
+async def _open_desk(stack: AsyncExitStack, plugin: DeskPlugin, desk: Desk, context: DeskContext) -> TicketDesk:
+    target = await stack.enter_async_context(plugin.open(desk, context))
+    try:
+        await target.self_check()
+    except DeskError as error:
+        # The desk may be down just now; its steps wait in the outbox.
+        logger("delivery").error("desk_self_check_failed", desk=desk.name, reason=error.reason, detail=error.detail)
+    return target
+
+
+@asynccontextmanager
+async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterator[Daemon]:
+    """Everything open and loaded, nothing polled yet."""
+    inventory = build(settings)
+    state_dir = settings.state_dir
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(open_store(state_dir))
+        await stack.enter_async_context(daemon_lock(state_dir))
+        await store.run(queries.interrupted_to_unknown)
+        await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
+        daemon = Daemon(settings, house, inventory, store, clock)
+        polled = [d for d in inventory.devices if d.host]
+        context = ObserverContext(
+            listen=(settings.listen.host, settings.listen.port),
+            metrics=house.metrics,
+            faults=house.faults,
+            devices=inventory.devices,
+            desks=inventory.desks,
+            clock=clock,
+            ready=daemon.ready,
+            healthy=daemon.healthy,
+        )
+        for module in OBSERVERS:
+            daemon.observers.append(await stack.enter_async_context(plugins.observer(module).open(context)))
+        services = Services(
+            guard=daemon.guard,
+            trust=daemon.trust,
+            vault=FileVault(state_dir / SESSIONS),
+            memory=StoredMemory(store),
+            clock=clock,
+            timeout=settings.polling.timeout,
+        )
+        collectors = await _start_collectors(stack, house, {d.vendor for d in polled}, services)
+        desk_context = DeskContext(site=settings.site.name, state_dir=state_dir, config_dir=settings.directory, clock=clock)
+        daemon.watch = Watch(
+            [(d, house.collectors[d.vendor], collectors[d.vendor], tuple(c for c in inventory.devices if c.parent == d.id and not c.host)) for d in polled],
+            rules=rules_of(settings, inventory, house),
+            store=store,
+            clock=clock,
+            evidence_root=state_dir / EVIDENCE,
+            blocked=daemon.guard.blocked,
+            changed=daemon.changed,
+            polled=daemon.polled,
+            news=daemon.news,
+            spawn=daemon.spawn,
+        )
+        for desk in inventory.desks:
+            target = await _open_desk(stack, house.desks[desk.type], desk, desk_context)
+            daemon.couriers[desk.name] = Courier(
+                desk.name,
+                target,
+                store=store,
+                clock=clock,
+                evidence_root=state_dir / EVIDENCE,
+                delivered=daemon.delivered,
+                changed=lambda case: daemon.spawn("tickets", daemon.watch.tickets_changed(case)),
+            )
+        await daemon.watch.load()
+        daemon.watch.show_all()
+        yield daemon
+
+
+async def run(settings: Settings, house: House) -> Outcome:
+    """The daemon, until a signal. SIGTERM and SIGINT stop it; SIGHUP asks for a reload, which the caller does."""
+    clock = SystemClock()
+    async with running(settings, house, clock) as daemon:
+        loop = asyncio.get_running_loop()
+
+        def stop(outcome: Outcome) -> None:
+            daemon.outcome = outcome
+            daemon.stop.set()
+
+        def reload() -> None:
+            try:
+                read_config(settings.file, house)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the new file, the old configuration goes on
+                logger("agent").error("config_not_reloaded", detail=str(error), next="mend the file and send SIGHUP again; the old configuration goes on")
+                return
+            stop(Outcome.RELOAD)
+
+        loop.add_signal_handler(signal.SIGTERM, stop, Outcome.STOPPED)
+        loop.add_signal_handler(signal.SIGINT, stop, Outcome.STOPPED)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        try:
+            intervals = {d: daemon.watch.cadence(w.device).interval for d, w in daemon.watch.watched.items()}
+            async with asyncio.TaskGroup() as group:
+                await daemon.run(group, intervals)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+        return daemon.outcome
+
+
+async def poll_once(device: Device, house: House, services: Services, history: History, cadence: Cadence) -> tuple[dict[str, Any], bool]:
+    """One poll of one device outside the daemon: (the JSON object, whether anything was read)."""
+    plugin = house.collectors[device.vendor]
+    async with plugin.start(services) as collector:
+        snapshot, _ = await poll(device, plugin, collector, PollState(), cadence, services.clock)
+    specs = {spec.code: spec for spec in house.faults}
+    judged = evaluate(snapshot, history, {}, device=device, children=(), rules=plugin.rules, spec_of=lambda code: specs[code], new_id=lambda: "none").judgements
+    return poll_report(device, snapshot, judged, house.metrics), read_anything(snapshot)
+
+
+async def poll_configured(settings: Settings, house: House, device_id: str) -> tuple[dict[str, Any], bool]:
+    """One poll of a device of the inventory, while no daemon runs: with its store, so that no login is tried that must not be. Raises KeyError."""
+    clock = SystemClock()
+    inventory = build(settings)
+    device = next((d for d in inventory.devices if d.id == device_id and d.host), None)
+    if device is None:
+        raise KeyError(device_id)
+    with open_store(settings.state_dir) as store:
+        services = Services(
+            guard=StoredGuard(store, clock),
+            trust=StoredTrust(store, clock),
+            vault=FileVault(settings.state_dir / SESSIONS),
+            memory=StoredMemory(store),
+            clock=clock,
+            timeout=settings.polling.timeout,
+        )
+        history = await store.run(lambda c: queries.load_history(c, device_id))
+        return await poll_once(device, house, services, history or History(), Cadence(interval=settings.polling.interval))
+
+
+async def poll_stranger(device: Device, house: House, timeout: float) -> tuple[dict[str, Any], bool]:
+    """One poll of a device at hand, without a config: nothing is remembered."""
+    keep = PassingKeep()
+    services = Services(guard=PassingGuard(), trust=keep, vault=keep, memory=keep, clock=SystemClock(), timeout=timeout)
+    return await poll_once(device, house, services, History(), Cadence(interval=60.0))

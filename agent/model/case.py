@@ -53,7 +53,12 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`id` is ours and stays; `missing` lists what a vendor's desk still wants before it takes the case."""
+    """`id` is ours and stays; `missing` lists what a vendor's desk still wants before it takes the case.
+    `approved`: a person let it go to the vendor. `state` open or recovered.
+    `evidence_state` 'pending' or 'done'; `evidence_note` says what could not be had, and why.
+
+    `since`: when the fault was first seen. `identity_at`: when `identity` and `parent` were read, where an earlier poll than the case's did it.
+    """
 
     id: str
     incident: str
@@ -66,6 +71,7 @@ class Case:
     title: Text
     advice: Text
     identity: Identity
+    since: datetime | None = None
     identity_at: datetime | None = None
     parent: Identity | None = None
     contract: Contract | None = None
@@ -73,8 +79,10 @@ class Case:
     checklist: tuple[Check, ...] = ()
     evidence: tuple[Artifact, ...] = ()
     evidence_note: str = ""
+    evidence_state: str = "pending"
     deadlines: tuple[Deadline, ...] = ()
     missing: tuple[str, ...] = ()
+    approved: bool = False
     state: str = "open"
 
 
@@ -107,13 +115,16 @@ class StepKind(StrEnum):
 
 
 class StepState(StrEnum):
-    """HELD waits for completeness or a person; UNKNOWN: the desk may have it; DEAD: given up, a person must look."""
+    """HELD waits for completeness or a person; UNKNOWN: the desk may have it; WITHDRAWN: not sent, because the fault was gone first;
+    DEAD: given up, a person must look.
+    """
 
     HELD = "held"
     PENDING = "pending"
     SENDING = "sending"
     UNKNOWN = "unknown"
     DONE = "done"
+    WITHDRAWN = "withdrawn"
     DEAD = "dead"
 
 

@@ -99,7 +99,10 @@ class TlsPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """A service contract of the inventory. `plan` names an entry of the plan catalogue; '' where none is known."""
+    """A service contract of the inventory. `plan` names an entry of the plan catalogue; '' where none is known.
+
+    `proof_of_purchase`: an invoice number, or the name of a file.
+    """
 
     id: str
     plan: str = ""
@@ -107,6 +110,7 @@ class Contract:
     starts: date | None = None
     ends: date | None = None
     purchased: date | None = None
+    proof_of_purchase: str = ""
     contact_name: str = ""
     contact_phone: str = ""
     contact_email: str = ""

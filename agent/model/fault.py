@@ -30,7 +30,8 @@ class FaultSpec:
     """What a vendor declares of one fault code (`<vendor>.<part>.<what>`; `device.` for those of all vendors).
 
     `hold`: seconds the fault must last, seen in at least `hits` polls, before it counts. `clear`: seconds it must be gone, in at least `misses` polls.
-    `ticket` False: exported and listed, but no service case. A site overrides these under `faults:` in its config.
+    `ticket` False: exported and listed, but no service case. A site overrides these under `faults:` in its config;
+    a rule may find a fault graver or lesser than `severity`, unless the site says otherwise (`severity_override`).
     """
 
     code: str
@@ -42,6 +43,7 @@ class FaultSpec:
     clear: float = 300.0
     misses: int = 3
     ticket: bool = True
+    severity_override: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,3 +25,4 @@ class History:
     facts: Mapping[str, str] = field(default_factory=dict)
     healthy: frozenset[str] = frozenset()
     reboots: tuple[datetime, ...] = ()
+    reboot_count: int = 0

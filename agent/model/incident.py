@@ -26,7 +26,8 @@ class IncidentState(StrEnum):
 class Incident:
     """`id` is unique for ever; `key` = `device/code[/component]` names the fault and is unique among open incidents.
 
-    `hits` and `misses` count polls in a row that saw the fault / saw it gone; `gone_since` is the first of those misses.
+    `hits` and `misses` count polls in a row that saw the fault / saw it gone; `gone_since` is the first of those misses;
+    `returned_since`: seen again after it recovered.
     `reason` says in words why it is in this state.
     """
 
@@ -42,6 +43,7 @@ class Incident:
     gone_since: datetime | None = None
     confirmed_at: datetime | None = None
     recovered_at: datetime | None = None
+    returned_since: datetime | None = None
     first_sight: bool = False
     adopted: bool = False
     case: str = ""

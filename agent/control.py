@@ -1,0 +1,74 @@
+"""The daemon's own door for the command line: HTTP on a Unix socket in the state folder, open to the daemon's user (and root) alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from agent.errors import LatarnikError
+
+SOCKET = "control.sock"
+POLL_TIMEOUT = 120.0
+
+Command = Callable[[str], Awaitable[dict[str, Any]]]
+
+
+class ControlError(LatarnikError):
+    """The daemon did not do what it was asked; the text is its own."""
+
+
+@asynccontextmanager
+async def serve_control(state_dir: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
+    """Answer `POST /<command>` with body `{"target": ...}`. A KeyError of a command is a 404, a LatarnikError a 409."""
+
+    async def handle(request: web.Request) -> web.Response:
+        command = commands.get(request.match_info["command"])
+        if command is None:
+            return web.json_response({"error": "no such command"}, status=404)
+        target = str((await request.json()).get("target", ""))
+        try:
+            return web.json_response(await command(target))
+        except KeyError:
+            return web.json_response({"error": f"{target!r} is not known"}, status=404)
+        except LatarnikError as error:
+            return web.json_response({"error": str(error)}, status=409)
+
+    path = state_dir / SOCKET
+    path.unlink(missing_ok=True)
+    app = web.Application()
+    app.router.add_post("/{command}", handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    before = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(before)
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)
+
+
+async def ask_daemon(state_dir: Path, command: str, target: str) -> dict[str, Any]:
+    """What the running daemon answers. Raises ControlError."""
+    connector = aiohttp.UnixConnector(path=str(state_dir / SOCKET))
+    timeout = aiohttp.ClientTimeout(total=POLL_TIMEOUT)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.post(f"http://daemon/{command}", json={"target": target}) as answer,
+        ):
+            body: dict[str, Any] = await answer.json()
+            if answer.status != 200:
+                raise ControlError(str(body.get("error", answer.reason)))
+            return body
+    except (OSError, aiohttp.ClientError, TimeoutError) as error:
+        raise ControlError(f"the daemon on {state_dir} does not answer ({type(error).__name__}); is this the user it runs as?") from error

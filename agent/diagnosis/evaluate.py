@@ -1,0 +1,112 @@
+"""From one poll to what changed: rules, attribution of parts to devices of their own, incidents. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.diagnosis.history import health_key, remember
+from agent.diagnosis.machine import Change, Judged, Turn, advance, expire
+from agent.diagnosis.rules import COMMON_RULES
+from agent.model import Component, Device, Fault, FaultSpec, History, Incident, IncidentState, Judgement, Severity, Snapshot
+
+Rule = Callable[[Snapshot, History, Device], Iterable[Judgement]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """`incidents` by key after this poll, closed ones left out; `changes` only what is more than a count."""
+
+    history: History
+    incidents: Mapping[str, Incident]
+    changes: tuple[Change, ...]
+    judgements: tuple[Judgement, ...]
+
+
+def evaluate(
+    snapshot: Snapshot,
+    history: History,
+    incidents: Mapping[str, Incident],
+    *,
+    device: Device,
+    children: Sequence[Device],
+    rules: Sequence[Rule],
+    spec_of: Callable[[str], FaultSpec],
+    new_id: Callable[[], str],
+) -> Evaluation:
+    """Judge a snapshot. A rule that raises is a bug and is let through: the caller logs it and keeps the old state."""
+    judgements = tuple(j for rule in (*COMMON_RULES, *rules) for j in rule(snapshot, history, device))
+    known = {**history.components, **{c.key: c for c in snapshot.components}}
+    judged = [Judged(device=owner(j, device, children, known), judgement=j) for j in judgements]
+    keys = {item.key: health_key(item.judgement.code, item.judgement.component) for item in judged}
+    changes = advance(
+        incidents,
+        judged,
+        spec_of=spec_of,
+        was_healthy=lambda key: keys[key] in history.healthy,
+        now=snapshot.at,
+        new_id=new_id,
+    )
+    after = {**incidents, **{c.incident.key: c.incident for c in changes}}
+    expired = expire(after.values(), snapshot.at)
+    after |= {c.incident.key: c.incident for c in expired}
+    return Evaluation(
+        history=remember(history, snapshot, judgements),
+        incidents={k: i for k, i in after.items() if i.state is not IncidentState.CLOSED},
+        changes=tuple(c for c in (*changes, *expired) if c.turn is not Turn.SEEN),
+        judgements=judgements,
+    )
+
+
+def owner(judgement: Judgement, device: Device, children: Sequence[Device], known: Mapping[str, Component]) -> str:
+    """The device a judgement belongs to: the child that is this part, else the device that was polled."""
+    if not judgement.component or not children:
+        return device.id
+    part = (judgement.part if isinstance(judgement, Fault) else None) or known.get(judgement.component)
+    if part is None:
+        return device.id
+    child = child_of(part, children)
+    return child.id if child is not None else device.id
+
+
+def child_of(part: Component, children: Sequence[Device]) -> Device | None:
+    """The declared child that this part is: by serial, or by model where the inventory gives no serial."""
+    for child in children:
+        if child.serial:
+            if part.serial and part.serial.upper() == child.serial.upper():
+                return child
+        elif child.model and _squeeze(child.model) in _squeeze(f"{part.model} {part.name}"):
+            return child
+    return None
+
+
+def _squeeze(text: str) -> str:
+    return "".join(ch for ch in text.lower() if ch.isalnum())
+
+
+def overridden(specs: Iterable[FaultSpec], overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, FaultSpec]:
+    """The specs by code with a site's overrides (by pattern, keys as in FaultSpec); where several fit, the later one wins, key by key."""
+    found = {}
+    for spec in specs:
+        for pattern, override in overrides.items():
+            if fnmatch.fnmatchcase(spec.code, pattern):
+                spec = replace(spec, **override)
+                if "severity" in override:
+                    spec = replace(spec, severity=Severity(spec.severity), severity_override=Severity(spec.severity))
+        found[spec.code] = spec
+    return found
+
+
+def worst(incidents: Iterable[Incident]) -> str:
+    """'ok', 'warning' or 'critical': the gravest active fault; info does not count against health."""
+    active = {i.fault.severity for i in incidents if i.active}
+    return "critical" if Severity.CRITICAL in active else "warning" if Severity.WARNING in active else "ok"
+
+
+def due(incident: Incident, spec: FaultSpec, *, first_sight: str) -> bool:
+    """Whether a confirmed incident becomes a case now. `first_sight`: 'list' or 'ticket'."""
+    if incident.state is not IncidentState.CONFIRMED or not spec.ticket:
+        return incident.state is IncidentState.CONFIRMED and incident.adopted
+    return incident.adopted or not incident.first_sight or first_sight == "ticket"

@@ -1,0 +1,185 @@
+"""Fetching the evidence of a case: once, streamed to disk under limits, our own secrets taken out, each file with its SHA-256.
+
+A case without a file is better than no case: what could not be had is said, with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from agent.diagnosis.archives import UnreadableArchiveError, scrub_archive
+from agent.errors import CollectError, Reason
+from agent.logs import logger
+from agent.model import Artifact, Device, History, HttpCredential, Snapshot, SnmpCredential
+from agent.ports import Clock, Collector, CollectorPlugin, EvidenceItem, Session
+from agent.redact import StreamScrubber, spellings
+
+SCRUB_WHOLE = 32 << 20
+"""A file that needs its vendor's own scrubbing is held in memory whole: no larger than this."""
+
+_SNAPSHOT = TypeAdapter(Snapshot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """`notes`: one sentence for each file that could not be had."""
+
+    artifacts: tuple[Artifact, ...]
+    notes: tuple[str, ...]
+
+
+def device_secrets(device: Device) -> tuple[bytes, ...]:
+    """Every spelling of every secret that we use at this device."""
+    found: set[bytes] = set()
+    for credential in device.credentials.values():
+        match credential:
+            case HttpCredential(username=username, password=password):
+                found.update(spellings(password.reveal(), username))
+            case SnmpCredential(community=community, auth_key=auth, priv_key=priv):
+                # A community like "public" stands in every report and is no secret worth a mask.
+                common = {"public", "private"}
+                found.update(s for secret in (community, auth, priv) if secret.reveal() not in common for s in spellings(secret.reveal()))
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+async def collect(
+    device: Device,
+    plugin: CollectorPlugin,
+    collector: Collector,
+    *,
+    folder: Path,
+    snapshot: Snapshot | None,
+    history: History,
+    reachable: bool,
+    clock: Clock,
+) -> Evidence:
+    """Fetch all that the vendor's table names into `folder`. Raises nothing but cancellation and OSError of the disk."""
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    artifacts = [await _own_view(folder, snapshot, history, clock)]
+    notes: list[str] = []
+    if not reachable:
+        notes.append("The device does not answer, so it gave no report; what the agent knew of it before is in latarnik-view.json.")
+        return Evidence(artifacts=tuple(artifacts), notes=tuple(notes))
+    had: set[str] = set()
+    for item in plugin.evidence:
+        if item.fallback_for in had:
+            continue
+        try:
+            async with collector.open(device) as session:
+                artifacts.append(await _fetch(item, session, folder, device_secrets(device), clock))
+            had.add(item.name)
+        except CollectError as error:
+            notes.append(f"{item.name}: not available ({error.detail})")
+        except TimeoutError:
+            notes.append(f"{item.name}: not finished within {item.timeout:.0f} s")
+        except UnreadableArchiveError as error:
+            notes.append(f"{item.name}: left out, because {error}")
+        except asyncio.CancelledError:
+            raise
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in one item costs that item; it is logged with its traceback
+            logger("evidence").exception("bug_in_evidence", device=device.id, item=item.name)
+            notes.append(f"{item.name}: failed ({type(error).__name__}, see the agent's log)")
+    return Evidence(artifacts=tuple(artifacts), notes=tuple(notes))
+
+
+async def _own_view(folder: Path, snapshot: Snapshot | None, history: History, clock: Clock) -> Artifact:
+    """What the agent itself knew when the case was opened: always there, also for a dead device."""
+    view = {
+        "what": "What Latarnik knew of the device when the case was opened",
+        "snapshot": json.loads(_SNAPSHOT.dump_json(snapshot)) if snapshot is not None else None,
+        "last_known": {
+            "identity": {f: getattr(history.identity, f) for f in history.identity.__slots__},
+            "identity_at": history.identity_at.isoformat() if history.identity_at else None,
+            "last_success": history.last_success.isoformat() if history.last_success else None,
+            "reboots": [at.isoformat() for at in history.reboots],
+            "parts": [{f: getattr(c, f) for f in c.__slots__} for c in history.components.values()],
+        },
+    }
+    body = json.dumps(view, indent=2, ensure_ascii=False).encode()
+    path = folder / "latarnik-view.json"
+    await asyncio.to_thread(_write, path, [body])
+    return Artifact(
+        name=path.name,
+        media_type="application/json",
+        path=path,
+        size=len(body),
+        sha256=hashlib.sha256(body).hexdigest(),
+        collected_at=clock.now(),
+        sensitive=False,
+    )
+
+
+async def _fetch(item: EvidenceItem, session: Session, folder: Path, secrets: Sequence[bytes], clock: Clock) -> Artifact:
+    path = folder / item.name
+    part = folder / (item.name + ".part")
+    scrubber = StreamScrubber(secrets)
+    size = 0
+    head = b""
+    whole: list[bytes] = []
+    handle = await asyncio.to_thread(os.open, part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        async with asyncio.timeout(item.timeout):
+            async for piece in item.fetch(session.client):
+                size += len(piece)
+                if size > item.limit:
+                    raise CollectError(Reason.TOO_LARGE, f"larger than the limit of {item.limit >> 20} MiB")
+                if len(head) < 512:
+                    head = (head + piece)[:512]
+                if item.scrub is not None:
+                    if size > SCRUB_WHOLE:
+                        raise CollectError(Reason.TOO_LARGE, f"larger than the {SCRUB_WHOLE >> 20} MiB that can be scrubbed")
+                    whole.append(piece)
+                else:
+                    await asyncio.to_thread(os.write, handle, scrubber.feed(piece))
+        complaint = item.check(head) if size else "the device sent an empty file"
+        if complaint:
+            raise CollectError(Reason.PARSE, complaint)
+        if item.scrub is not None:
+            await asyncio.to_thread(os.write, handle, scrubber.feed(item.scrub(b"".join(whole))))
+        await asyncio.to_thread(os.write, handle, scrubber.finish())
+        await asyncio.to_thread(os.fsync, handle)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+    try:
+        await asyncio.to_thread(scrub_archive, part, secrets)
+    except UnreadableArchiveError:
+        part.unlink(missing_ok=True)
+        raise
+    part.replace(path)
+    digest = await asyncio.to_thread(_digest, path)
+    return Artifact(
+        name=item.name,
+        media_type=item.media_type,
+        path=path,
+        size=path.stat().st_size,
+        sha256=digest,
+        collected_at=clock.now(),
+        sensitive=item.sensitive,
+    )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, pieces: Sequence[bytes]) -> None:
+    beside = path.with_name(path.name + ".part")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

@@ -1,0 +1,54 @@
+"""What to remember of a poll. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from agent.model import Component, Fault, Healthy, History, Judgement, Snapshot
+
+MAX_COMPONENTS = 256
+MAX_HEALTHY = 1024
+"""Bounds against a device that invents parts at every poll: what is beyond them is not learnt."""
+MAX_REBOOTS = 32
+
+
+def remember(history: History, snapshot: Snapshot, judgements: Iterable[Judgement]) -> History:
+    """The history after this poll; the same object when nothing worth a write changed but the time of the last success."""
+    judgements = tuple(judgements)
+    identity = snapshot.identity.filled_from(history.identity)
+    parts = _learn(history, snapshot)
+    healthy = history.healthy | {health_key(j.code, j.component) for j in judgements if isinstance(j, Healthy)}
+    if len(healthy) > MAX_HEALTHY:
+        healthy = history.healthy
+    rebooted = any(isinstance(j, Fault) and j.code == "device.rebooted" for j in judgements)
+    return replace(
+        history,
+        first_success=history.first_success or (snapshot.at if snapshot.reachable else None),
+        last_success=snapshot.at if snapshot.reachable else history.last_success,
+        identity=identity,
+        identity_at=snapshot.at if snapshot.identity.serial or snapshot.identity.model else history.identity_at,
+        components=parts,
+        facts={**history.facts, **snapshot.facts},
+        healthy=frozenset(healthy),
+        reboots=(*history.reboots, snapshot.at)[-MAX_REBOOTS:] if rebooted else history.reboots,
+        reboot_count=history.reboot_count + int(rebooted),
+    )
+
+
+def _learn(history: History, snapshot: Snapshot) -> dict[str, Component]:
+    parts = dict(history.components)
+    for part in snapshot.components:
+        if part.state == "ok" and (part.key in parts or len(parts) < MAX_COMPONENTS):
+            parts[part.key] = part
+    return parts
+
+
+def health_key(code: str, component: str) -> str:
+    """The name under which a healthy judgement is remembered within its device."""
+    return f"{code}/{component}" if component else code
+
+
+def durable(history: History) -> tuple[object, ...]:
+    """What of a history is worth a write to the disk at once: the times of success alone are not."""
+    return (history.first_success is None, history.identity, history.components, history.facts, history.healthy, history.reboots)

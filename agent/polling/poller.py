@@ -1,0 +1,265 @@
+"""One device, one pass: the facets that are due, one after the other, on one visit; every error becomes an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent.errors import CollectError, NotSupported, Reason, Unreachable
+from agent.logs import logger
+from agent.model import Component, Device, FacetOutcome, FacetStatus, Identity, Reading, Snapshot
+from agent.ports import Clock, Collector, CollectorPlugin, Facet, FacetData, PollReport, Session
+
+UNSUPPORTED_AGAIN = 86_400.0
+"""A facet that the device lacks is asked for again once a day: a firmware update may bring it."""
+
+POLL_TIMEOUT = 90.0
+"""One whole pass. Ten facets at the default time-out of 10 s, when each of them answers at the last moment but one."""
+
+ANSWERED = frozenset(
+    {
+        Reason.TLS_NOT_TRUSTED,
+        Reason.TLS_CHANGED,
+        Reason.HOST_KEY,
+        Reason.AUTH,
+        Reason.FORBIDDEN,
+        Reason.HTTP_STATUS,
+        Reason.PARSE,
+        Reason.TOO_LARGE,
+        Reason.SESSIONS_FULL,
+        Reason.LOCKOUT,
+        Reason.BOOTING,
+        Reason.NOT_SUPPORTED,
+        Reason.WEAKER_SCHEME,
+    }
+)
+"""Failures that prove that the device is there. What we did not even try (AUTH_BLOCKED, NO_CREDENTIAL) proves nothing."""
+
+
+@dataclass(slots=True)
+class FacetState:
+    """What is held of one facet between polls. `due` on the monotonic clock; `data` is the last good answer, at `data_at`."""
+
+    outcome: FacetOutcome | None = None
+    due: float = 0.0
+    data: FacetData | None = None
+    data_at: float = 0.0
+
+
+@dataclass(slots=True)
+class PollState:
+    """What the poller holds of one device."""
+
+    facets: dict[str, FacetState] = field(default_factory=dict)
+    in_use: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cadence:
+    """How often the device is polled, and after how many missed times a value is too old to show."""
+
+    interval: float
+    missed: int = 3
+
+
+BASE_INTERVAL = 60.0
+"""The polling interval for which the vendors' tables give their cadences."""
+
+
+def effective_every(facet: Facet, interval: float) -> float:
+    """How often the facet is asked when the device is polled every `interval` seconds.
+
+    Never more often than that; a device that is polled faster than once a minute has all its facets asked faster in proportion.
+    """
+    return max(interval, facet.every * min(1.0, interval / BASE_INTERVAL))
+
+
+async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, state: PollState, cadence: Cadence, clock: Clock) -> tuple[Snapshot, PollReport]:
+    """Ask what is due and give the snapshot. Raises nothing but cancellation."""
+    started, started_at = clock.monotonic(), clock.now()
+    visit = _Visit(device, plugin, state, cadence, clock)
+    try:
+        async with asyncio.timeout(POLL_TIMEOUT), collector.open(device) as session:
+            await visit.run(session)
+    except TimeoutError:
+        visit.give_up(Reason.TIMEOUT, f"the whole poll took more than {POLL_TIMEOUT:.0f} s")
+    except CollectError as error:
+        visit.give_up(error.reason, error.detail)
+    except Exception as error:  # noqa: BLE001 - one device's trouble must not end the agent; it is logged with its traceback
+        logger("poller").exception("bug_in_collector", device=device.id, vendor=device.vendor)
+        visit.give_up(Reason.BUG, f"{type(error).__name__} in the collector; the log has the traceback")
+    duration = clock.monotonic() - started
+    snapshot = visit.snapshot(started_at, duration)
+    report = PollReport(device=device.id, vendor=device.vendor, duration=duration, requests=visit.asked, failures=tuple(visit.failures))
+    return snapshot, report
+
+
+class _Visit:
+    """The working state of one pass."""
+
+    def __init__(self, device: Device, plugin: CollectorPlugin, state: PollState, cadence: Cadence, clock: Clock) -> None:
+        self.device = device
+        self.plugin = plugin
+        self.state = state
+        self.cadence = cadence
+        self.clock = clock
+        self.reachable = False
+        self.asked: dict[str, int] = {}
+        self.failures: list[tuple[str, str]] = []
+        self._dead: dict[str, CollectError] = {}
+        self._alive: set[str] = set()
+        self._touched: set[str] = set()
+
+    async def run(self, session: Session) -> None:
+        deciding = [f for f in self.plugin.facets if f.decides_use and session.offers(f)]
+        if not deciding:
+            self.state.in_use = False
+        for facet in self.plugin.facets:
+            if not session.offers(facet):
+                self.state.facets.pop(facet.name, None)
+                continue
+            if facet.fallback_for and self._answered(facet.fallback_for):
+                self.state.facets.pop(facet.name, None)
+                continue
+            held = self.state.facets.setdefault(facet.name, FacetState())
+            if self.clock.monotonic() < held.due:
+                self._touched.add(facet.name)
+                continue
+            if not facet.light and self.state.in_use is not False:
+                continue
+            await self._ask(facet, held, session)
+            if facet.decides_use:
+                self.state.in_use = self._use(deciding)
+
+    def _answered(self, name: str) -> bool:
+        held = self.state.facets.get(name)
+        return held is not None and held.outcome is not None and held.outcome.status is FacetStatus.OK and name in self._touched
+
+    async def _ask(self, facet: Facet, held: FacetState, session: Session) -> None:
+        self._touched.add(facet.name)
+        dead = self._dead.get(facet.source)
+        if dead is not None:
+            self._failed(facet, held, dead, asked=False)
+            return
+        self.asked[facet.source] = self.asked.get(facet.source, 0) + 1
+        try:
+            data = facet.parse(await facet.fetch(session.client))
+        except NotSupported as error:
+            self._reached(facet)
+            held.data = None
+            held.due = self.clock.monotonic() + UNSUPPORTED_AGAIN
+            held.outcome = self._outcome(facet, FacetStatus.UNSUPPORTED, Reason.NOT_SUPPORTED, error.detail)
+        except CollectError as error:
+            self._failed(facet, held, error, asked=True)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug in one facet costs that facet; it is logged with its traceback
+            logger("poller").exception("bug_in_facet", device=self.device.id, facet=facet.name)
+            self._failed(facet, held, CollectError(Reason.BUG, f"{type(error).__name__} in facet {facet.name}; the log has the traceback"), asked=True)
+        else:
+            self._reached(facet)
+            held.data, held.data_at = data, self.clock.monotonic()
+            held.due = self.clock.monotonic() + self._every(facet) - self.cadence.interval / 2
+            held.outcome = self._outcome(facet, FacetStatus.OK)
+
+    def _every(self, facet: Facet) -> float:
+        return effective_every(facet, self.cadence.interval)
+
+    def _reached(self, facet: Facet) -> None:
+        self.reachable = True
+        self._alive.add(facet.source)
+
+    def _failed(self, facet: Facet, held: FacetState, error: CollectError, *, asked: bool) -> None:
+        """The facet's last answer goes: an old value is never shown as fresh."""
+        held.data = None
+        held.due = self.clock.monotonic() + (error.retry_after or 0.0)
+        held.outcome = self._outcome(facet, FacetStatus.FAILED, error.reason, error.detail)
+        if error.reason in ANSWERED:
+            self._reached(facet)
+        if not asked:
+            return
+        self.failures.append((facet.source, error.reason.value))
+        if (isinstance(error, Unreachable) and facet.source not in self._alive) or error.reason in (
+            Reason.TLS_NOT_TRUSTED,
+            Reason.TLS_CHANGED,
+            Reason.HOST_KEY,
+        ):
+            # Nothing answered on this way in: asking the other facets would cost a time-out each and tell nothing new.
+            self._dead[facet.source] = error
+
+    def _outcome(self, facet: Facet, status: FacetStatus, reason: str = "", detail: str = "") -> FacetOutcome:
+        return FacetOutcome(status=status, source=facet.source, at=self.clock.now(), reason=str(reason), detail=detail)
+
+    def _use(self, deciding: list[Facet]) -> bool | None:
+        """In use if one says so; free only if all that were asked answered, and one of them said so."""
+        said: list[bool | None] = []
+        for facet in deciding:
+            held = self.state.facets.get(facet.name)
+            if held is None or held.outcome is None:
+                continue
+            if held.outcome.status is FacetStatus.UNSUPPORTED:
+                continue
+            said.append(held.data.in_use if held.data is not None and held.outcome.status is FacetStatus.OK else None)
+        if True in said:
+            return True
+        return None if not said or None in said else False
+
+    def give_up(self, reason: Reason, detail: str) -> None:
+        """What was due and was not asked any more, failed for this reason."""
+        error = CollectError(reason, detail)
+        self.failures.append(("poll", reason.value))
+        for facet in self.plugin.facets:
+            held = self.state.facets.get(facet.name)
+            if held is not None and facet.name not in self._touched and self.clock.monotonic() >= held.due:
+                self._touched.add(facet.name)
+                self._failed(facet, held, error, asked=False)
+
+    def snapshot(self, at: datetime, duration: float) -> Snapshot:
+        identity = Identity()
+        readings: list[Reading] = []
+        components: dict[str, Component] = {}
+        facts: dict[str, str] = {}
+        facets: dict[str, FacetOutcome] = {}
+        for facet in self.plugin.facets:
+            held = self.state.facets.get(facet.name)
+            if held is None or held.outcome is None:
+                continue
+            outcome = held.outcome
+            if outcome.status is FacetStatus.OK and self.clock.monotonic() - held.data_at > self._every(facet) * self.cadence.missed:
+                outcome = FacetOutcome(
+                    status=FacetStatus.STALE,
+                    source=facet.source,
+                    at=outcome.at,
+                    reason="",
+                    detail="not asked since: the device is in use, or its use is unknown",
+                )
+                held.data = None
+            facets[facet.name] = outcome
+            if held.data is None or not self.reachable:
+                continue
+            identity = identity.filled_from(held.data.identity)
+            readings.extend(held.data.readings)
+            for part in held.data.components:
+                components.setdefault(part.key, part)
+            facts |= held.data.facts
+        return Snapshot(
+            device=self.device.id,
+            at=at,
+            duration=duration,
+            reachable=self.reachable,
+            identity=identity,
+            readings=tuple(_first_of_each(readings)),
+            components=tuple(components.values()),
+            facets=facets,
+            facts=facts,
+            in_use=self.state.in_use if self.reachable else None,
+        )
+
+
+def _first_of_each(readings: list[Reading]) -> list[Reading]:
+    """Of two facets that measure the same thing, the one that stands first in the vendor's table counts."""
+    seen: dict[tuple[str, tuple[str, ...]], Reading] = {}
+    for reading in readings:
+        seen.setdefault((reading.metric, reading.labels), reading)
+    return list(seen.values())

@@ -1,0 +1,497 @@
+"""The keeper's watch: what is held of each device, and what follows from one poll, in one transaction.
+
+poll → snapshot → evaluation ─┬─ history, incidents ──┐
+                              ├─ case + first steps ──┼─► one transaction ─► couriers are told
+                              └─ recovery steps ──────┘
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from agent.diagnosis.evaluate import Evaluation, child_of, due, evaluate
+from agent.diagnosis.evidence import Evidence, collect
+from agent.diagnosis.history import durable
+from agent.diagnosis.machine import Change, Turn
+from agent.inventory import Inventory
+from agent.logs import logger
+from agent.model import Artifact, Case, Component, Desk, Device, FaultSpec, History, Identity, Incident, IncidentState, Snapshot, StepKind, StepState
+from agent.polling.poller import Cadence, PollState, poll
+from agent.ports import Clock, Collector, CollectorPlugin, DeviceStatus, OpenTicket, PollReport
+from agent.service import texts
+from agent.service.cases import Office, case_prefix, desks_for, judged, language_of, open_case, plan_step, releasable
+from agent.service.plans import NO_PLAN, plan_of
+from agent.store import queries
+from agent.store.database import Store
+from config.plans import Plan
+
+FACTS_EVERY = 300.0
+"""Seconds between writes of a history of which only the facts moved (an uptime does at each poll)."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is held of one polled device."""
+
+    device: Device
+    plugin: CollectorPlugin
+    collector: Collector
+    children: tuple[Device, ...]
+    history: History = History()
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    state: PollState = field(default_factory=PollState)
+    snapshot: Snapshot | None = None
+    polled_at: float | None = None
+    last_poll: datetime | None = None
+    saved: float = 0.0
+    busy: bool = False
+    shown_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The site's rules for all devices."""
+
+    specs: Mapping[str, FaultSpec]
+    first_sight: str
+    cadence: Cadence
+    office: Office
+    inventory: Inventory
+    site: str
+
+    def plan_of(self, case: Case) -> Plan:
+        """The plan a case was opened under; one that is no longer in the catalogue counts as none."""
+        plans = self.inventory.plans
+        return plans.get(case.plan or NO_PLAN, plans[NO_PLAN])
+
+
+class Watch:
+    """All devices. `changed(status)` and `polled(report)` tell the observers; `news(desk)` wakes a courier; `spawn` starts owned work."""
+
+    def __init__(
+        self,
+        devices: Iterable[tuple[Device, CollectorPlugin, Collector, tuple[Device, ...]]],
+        *,
+        rules: Rules,
+        store: Store,
+        clock: Clock,
+        evidence_root: Path,
+        blocked: Callable[[str], bool],
+        changed: Callable[[DeviceStatus], None],
+        polled: Callable[[PollReport], None],
+        news: Callable[[str], None],
+        spawn: Callable[[str, Coroutine[None, None, None]], None],
+    ) -> None:
+        self.watched = {device.id: Watched(device, plugin, collector, children) for device, plugin, collector, children in devices}
+        self.rules = rules
+        self._owners = {child.id: w for w in self.watched.values() for child in w.children} | dict(self.watched)
+        self._store = store
+        self._clock = clock
+        self._evidence_root = evidence_root
+        self._blocked = blocked
+        self._changed = changed
+        self._polled = polled
+        self._news = news
+        self._spawn = spawn
+        self._tickets: dict[str, list[OpenTicket]] = {}
+        self._waiting: dict[str, Case] = {}
+        self._collecting: set[str] = set()
+
+    # --- start
+
+    async def load(self) -> None:
+        """What the last run left: histories, open incidents, tickets, cases whose evidence was not fetched."""
+
+        def read(c: Connection) -> tuple[dict[str, History], list[Incident], list[Case], list[queries.TicketRow]]:
+            histories = {d: h for d in self.watched if (h := queries.load_history(c, d)) is not None}
+            return histories, queries.open_incidents(c), queries.load_cases(c, state="open"), queries.all_tickets(c, state="open")
+
+        histories, incidents, cases, _ = await self._store.run(read)
+        for device, history in histories.items():
+            self.watched[device].history = history
+        for incident in incidents:
+            owner = self._owners.get(incident.device)
+            if owner is None:
+                logger("watch").warning("incident_of_a_device_no_longer_in_the_inventory", incident=incident.id, device=incident.device)
+                continue
+            owner.incidents[incident.key] = incident
+        self._waiting = {case.id: case for case in cases if case.evidence_state == "pending" and case.device in self._owners}
+        await self.refresh_tickets()
+
+    async def refresh_tickets(self) -> None:
+        """Read which tickets are open."""
+
+        def read(c: Connection) -> list[tuple[queries.TicketRow, Case | None]]:
+            return [(row, queries.load_case(c, row.case)) for row in queries.all_tickets(c, state="open")]
+
+        found: dict[str, list[OpenTicket]] = {}
+        for row, case in await self._store.run(read):
+            if case is not None:
+                ticket = OpenTicket(
+                    case=row.case, desk=row.desk, ref=row.ref.ref, url=row.ref.url, severity=case.fault.severity.value, opened_at=case.opened_at
+                )
+                found.setdefault(case.device, []).append(ticket)
+        self._tickets = found
+
+    async def tickets_changed(self, case: str) -> None:
+        """A step of this case was delivered or refused: show it."""
+        await self.refresh_tickets()
+        opened = await self._store.run(lambda c: queries.load_case(c, case))
+        owner = self._owners.get(opened.device) if opened is not None else None
+        if owner is not None:
+            self._show(owner)
+
+    def show_all(self) -> None:
+        for watched in self.watched.values():
+            self._show(watched)
+
+    # --- one poll
+
+    def cadence(self, device: Device) -> Cadence:
+        base = self.rules.cadence
+        return replace(base, interval=device.interval) if device.interval is not None else base
+
+    async def poll(self, device: str) -> None:
+        """Poll one device and draw every consequence. Raises nothing but cancellation and StoreError."""
+        watched = self.watched[device]
+        if watched.busy:
+            return
+        watched.busy = True
+        try:
+            snapshot, report = await poll(watched.device, watched.plugin, watched.collector, watched.state, self.cadence(watched.device), self._clock)
+            self._polled(report)
+            await self.take(watched, snapshot)
+        finally:
+            watched.busy = False
+
+    async def take(self, watched: Watched, snapshot: Snapshot) -> None:
+        """Evaluate a snapshot and write what follows from it."""
+        evaluation = self._evaluate(watched, snapshot)
+        was = watched.history
+        watched.snapshot, watched.last_poll, watched.polled_at, watched.shown_stale = snapshot, snapshot.at, self._clock.monotonic(), False
+        if evaluation is not None:
+            await self._settle(watched, snapshot, evaluation, was)
+        self._show(watched)
+        self._collect_what_waits(watched)
+
+    def _evaluate(self, watched: Watched, snapshot: Snapshot) -> Evaluation | None:
+        try:
+            return evaluate(
+                snapshot,
+                watched.history,
+                watched.incidents,
+                device=watched.device,
+                children=watched.children,
+                rules=watched.plugin.rules,
+                spec_of=lambda code: self.rules.specs[code],
+                new_id=lambda: uuid.uuid4().hex[:12],
+            )
+        except Exception:  # noqa: BLE001 - see below
+            # A bug in a rule: the readings are still shown, the incidents stay as they are, and the log has the traceback.
+            logger("watch").exception("bug_in_rule", device=watched.device.id)
+            return None
+
+    async def _settle(self, watched: Watched, snapshot: Snapshot, evaluation: Evaluation, was: History) -> None:
+        changes = list(evaluation.changes)
+        incidents = dict(evaluation.incidents)
+        ripe = [i for i in incidents.values() if due(i, self.rules.specs[i.fault.code], first_sight=self.rules.first_sight)]
+        counted = [i for k, i in incidents.items() if _worth_a_write(i, watched.incidents.get(k))]
+        now_mono = self._clock.monotonic()
+        history_moved = durable(evaluation.history) != durable(was)
+        only_facts = history_moved and durable(replace(evaluation.history, facts={})) == durable(replace(was, facts={}))
+        write_history = history_moved and (not only_facts or now_mono - watched.saved >= FACTS_EVERY)
+        opened: list[Case] = []
+
+        def write(c: Connection) -> None:
+            if write_history:
+                queries.save_history(c, watched.device.id, evaluation.history)
+            for incident in ripe:
+                case = self._open(c, watched, incident, snapshot, evaluation.history)
+                opened.append(case)
+                incidents[incident.key] = replace(incident, state=IncidentState.CASED, case=case.id, reason=f"case {case.id} opened: {incident.reason}")
+            for change in changes:
+                self._follow(c, change, snapshot.at)
+            closing = [ch.incident for ch in changes if ch.incident.state is IncidentState.CLOSED]
+            for incident in (*closing, *(incidents[i.key] for i in counted if i.key in incidents)):
+                queries.save_incident(c, incident)
+
+        if write_history or ripe or changes or counted:
+            await self._store.run(write)
+        watched.history = evaluation.history
+        if write_history:
+            watched.saved = now_mono
+        watched.incidents = incidents
+        for change in changes:
+            _log(change)
+        for case in opened:
+            logger("watch").info("case_opened", case=case.id, device=case.device, fault=case.fault.code, missing=list(case.missing) or None)
+            self._waiting[case.id] = case
+        if opened or any(ch.turn in (Turn.RECOVERED, Turn.RETURNED) for ch in changes):
+            self._wake()
+
+    # --- cases and their steps, inside a transaction
+
+    def _open(self, c: Connection, watched: Watched, incident: Incident, snapshot: Snapshot, history: History) -> Case:
+        device = next((d for d in watched.children if d.id == incident.device), watched.device)
+        inventory = self.rules.inventory
+        plan_name = plan_of(device.contract, device.vendor, inventory.plans)
+        prefix = case_prefix(device.site or self.rules.site, snapshot.at)
+        case = open_case(
+            incident,
+            case_id=f"{prefix}{queries.case_number(c, prefix):04d}",
+            device=device,
+            parent=watched.device if device is not watched.device else None,
+            history=history,
+            fresh=snapshot.reachable,
+            spec=self.rules.specs[incident.fault.code],
+            checklist=watched.plugin.checklist(snapshot, history, incident.fault, device),
+            plan_name=plan_name,
+            plan=inventory.plans[plan_name],
+            now=snapshot.at,
+        )
+        queries.save_case(c, case)
+        for desk in desks_for(device, plan_name, inventory.routes, inventory.desks):
+            self._add(c, case, desk, StepKind.CREATE, snapshot.at)
+        return case
+
+    def _add(self, c: Connection, case: Case, desk: Desk, kind: StepKind, at: datetime, *, note: str = "", artifact: Artifact | None = None) -> None:
+        seq = queries.next_seq(c, case.id, desk.name)
+        planned = plan_step(case, desk, kind, seq, self.rules.plan_of(case), self.rules.office, at=at, note=note, artifact=artifact)
+        queries.add_step(c, planned.step, now=at, state=planned.state)
+
+    def _follow(self, c: Connection, change: Change, at: datetime) -> None:
+        """What a recovery or a return tells the desks."""
+        incident = change.incident
+        if not incident.case or change.turn not in (Turn.RECOVERED, Turn.RETURNED):
+            return
+        case = queries.load_case(c, incident.case)
+        if case is None:
+            return
+        recovered = change.turn is Turn.RECOVERED
+        case = replace(case, state="recovered" if recovered else "open", fault=incident.fault)
+        queries.save_case(c, case)
+        zone = self.rules.office.timezone
+        for desk in self._told(c, case):
+            language = language_of(desk, self.rules.plan_of(case), self.rules.office)
+            if recovered:
+                held = queries.queued(c, case=case.id, desk=desk.name, states=[StepState.HELD])
+                for item in held:
+                    queries.set_step(c, item.step.id, StepState.WITHDRAWN, error="the fault was gone before the report was complete")
+                if held:
+                    continue
+                note = texts.recovered_note(incident.recovered_at or at, language, zone=zone)
+                self._add(c, case, desk, StepKind.RESOLVE, at, note=note)
+            else:
+                note = texts.returned_note(incident.last_seen, language, zone=zone)
+                self._add(c, case, desk, StepKind.REOPEN, at, note=note)
+
+    def _told(self, c: Connection, case: Case) -> tuple[Desk, ...]:
+        """The desks that this case went to, whatever the routes say today."""
+        names = {q.step.desk for q in queries.queued(c, case=case.id, states=list(StepState))}
+        return tuple(d for d in self.rules.inventory.desks if d.name in names)
+
+    # --- evidence
+
+    def _collect_what_waits(self, watched: Watched) -> None:
+        mine = {watched.device.id, *(child.id for child in watched.children)}
+        snapshot = watched.snapshot
+        for case in [k for k in self._waiting.values() if k.device in mine and k.id not in self._collecting]:
+            if snapshot is None or (snapshot.reachable and snapshot.in_use is not False):
+                continue
+            self._collecting.add(case.id)
+            self._spawn(f"evidence:{case.id}", self._collect(watched, case))
+
+    async def _collect(self, watched: Watched, case: Case) -> None:
+        snapshot = watched.snapshot
+        try:
+            evidence = await collect(
+                watched.device,
+                watched.plugin,
+                watched.collector,
+                folder=self._evidence_root / case.id,
+                snapshot=snapshot,
+                history=watched.history,
+                reachable=snapshot is not None and snapshot.reachable,
+                clock=self._clock,
+            )
+        except OSError as error:
+            logger("watch").error("evidence_not_written", case=case.id, detail=f"{error.strerror}; the disk of the state folder must be mended")
+            self._collecting.discard(case.id)
+            return
+        await self._store.run(lambda c: self._attach(c, case.id, evidence))
+        self._waiting.pop(case.id, None)
+        self._collecting.discard(case.id)
+        for note in evidence.notes:
+            logger("watch").warning("evidence_missing", case=case.id, detail=note)
+        self._wake()
+
+    def _attach(self, c: Connection, case_id: str, evidence: Evidence) -> None:
+        case = queries.load_case(c, case_id)
+        if case is None:
+            return
+        now = self._clock.now()
+        case = replace(case, evidence=evidence.artifacts, evidence_note=" ".join(evidence.notes), evidence_state="done")
+        case = judged(case, self.rules.plan_of(case))
+        queries.save_case(c, case)
+        for desk in self._told(c, case):
+            self._release(c, case, desk, now)
+            for artifact in evidence.artifacts:
+                self._add(c, case, desk, StepKind.ATTACH, now, artifact=artifact)
+
+    def _release(self, c: Connection, case: Case, desk: Desk, now: datetime) -> None:
+        """Write a held report anew with what is known now, and let it go when nothing is missing."""
+        for item in queries.queued(c, case=case.id, desk=desk.name, states=[StepState.HELD]):
+            if item.step.kind is not StepKind.CREATE:
+                continue
+            fresh = plan_step(case, desk, StepKind.CREATE, item.step.seq, self.rules.plan_of(case), self.rules.office, at=now)
+            queries.replace_step(c, fresh.step)
+            if releasable(case, desk):
+                queries.set_step(c, item.step.id, StepState.PENDING, next_at=now)
+
+    def _wake(self) -> None:
+        for desk in self.rules.inventory.desks:
+            self._news(desk.name)
+
+    # --- what people decide
+
+    async def adopt(self, incident_id: str) -> Incident:
+        """A person takes a fault that was there before us (or one that makes no ticket by itself) as a case. Raises KeyError."""
+        for watched in self.watched.values():
+            for key, incident in watched.incidents.items():
+                if incident_id in (incident.id, key):
+                    adopted = replace(incident, adopted=True)
+                    await self._store.run(lambda c: queries.save_incident(c, adopted))  # noqa: B023 - awaited before the loop goes on
+                    watched.incidents[key] = adopted
+                    self._spawn(f"poll:{watched.device.id}", self.poll(watched.device.id))
+                    return adopted
+        raise KeyError(incident_id)
+
+    async def approve(self, case_id: str) -> Case:
+        """A person lets the report of a case go to the vendor (as soon as it is complete). Raises KeyError."""
+        case = await self._store.run(lambda c: self._approve(c, case_id, self._clock.now()))
+        self._wake()
+        return case
+
+    def _approve(self, c: Connection, case_id: str, now: datetime) -> Case:
+        case = queries.load_case(c, case_id)
+        if case is None:
+            raise KeyError(case_id)
+        case = replace(case, approved=True)
+        queries.save_case(c, case)
+        for desk in self._told(c, case):
+            self._release(c, case, desk, now)
+        return case
+
+    # --- what is shown
+
+    async def sweep(self) -> None:
+        """Values of a device whose polls were missed are no longer shown."""
+        now = self._clock.monotonic()
+        for watched in self.watched.values():
+            cadence = self.cadence(watched.device)
+            if watched.polled_at is not None and not watched.shown_stale and now - watched.polled_at > cadence.interval * cadence.missed:
+                watched.shown_stale = True
+                logger("watch").warning("polls_missed", device=watched.device.id, since=watched.last_poll.isoformat() if watched.last_poll else None)
+                self._show(watched)
+
+    async def save(self) -> None:
+        """At the end: histories of which only the facts had moved."""
+
+        def write(c: Connection) -> None:
+            for watched in self.watched.values():
+                if watched.last_poll is not None:
+                    queries.save_history(c, watched.device.id, watched.history)
+
+        await self._store.run(write)
+
+    def _show(self, watched: Watched) -> None:
+        self._changed(self.status(watched))
+        for child in watched.children:
+            self._changed(self.child_status(watched, child))
+
+    def status(self, watched: Watched) -> DeviceStatus:
+        snapshot = watched.snapshot
+        fresh = snapshot if snapshot is not None and snapshot.reachable and not watched.shown_stale else None
+        device = watched.device
+        return DeviceStatus(
+            device=device,
+            up=None if snapshot is None else snapshot.reachable and not watched.shown_stale,
+            snapshot=fresh,
+            identity=watched.history.identity,
+            last_poll=watched.last_poll,
+            last_success=watched.history.last_success,
+            incidents=self._incidents(watched, device.id),
+            tickets=tuple(self._tickets.get(device.id, ())),
+            reboots=watched.history.reboot_count,
+            blocked=self._blocked(device.id),
+            contract=device.contract,
+        )
+
+    def child_status(self, watched: Watched, child: Device) -> DeviceStatus:
+        """A part that is a device of its own: up when its codec lists it, unknown while the codec cannot be asked."""
+        snapshot = watched.snapshot
+        listed = child_part(snapshot.components if snapshot is not None else (), child)
+        known = listed or child_part(watched.history.components.values(), child)
+        asked = snapshot is not None and snapshot.reachable and not watched.shown_stale
+        up = None if not asked else listed is not None and listed.state == "ok"
+        if asked and listed is None and not any(i.fault.code.endswith(".missing") for i in self._incidents(watched, child.id)):
+            # Not in the answer, and no rule calls it missing: that part of the poll was not answered.
+            up = None
+        identity = Identity(
+            vendor=child.vendor,
+            serial=known.serial if known else child.serial,
+            model=(known.model or known.name) if known else child.model,
+            firmware=known.firmware if known else "",
+            mac=known.mac if known else "",
+            name=known.name if known else "",
+        )
+        return DeviceStatus(
+            device=child,
+            up=up,
+            snapshot=None,
+            identity=identity,
+            last_poll=watched.last_poll,
+            last_success=snapshot.at if up and snapshot is not None else None,
+            incidents=self._incidents(watched, child.id),
+            tickets=tuple(self._tickets.get(child.id, ())),
+            reboots=0,
+            blocked=False,
+            contract=child.contract,
+        )
+
+    def _incidents(self, watched: Watched, device: str) -> tuple[Incident, ...]:
+        return tuple(i for i in watched.incidents.values() if i.device == device)
+
+
+def _worth_a_write(incident: Incident, before: Incident | None) -> bool:
+    """Of an incident that merely lasts, the count is not written at each poll."""
+    if before is None or incident.state is not before.state or incident.state is IncidentState.SUSPECTED:
+        return incident is not before
+    return incident.misses != before.misses or incident.returned_since != before.returned_since
+
+
+def child_part(parts: Iterable[Component], child: Device) -> Component | None:
+    """The part that this declared child is."""
+    return next((part for part in parts if child_of(part, (child,)) is not None), None)
+
+
+def _log(change: Change) -> None:
+    """One line for an outage, one for a recovery."""
+    incident = change.incident
+    words = {"device": incident.device, "fault": incident.fault.code, "component": incident.fault.component or None, "incident": incident.id}
+    log = logger("watch")
+    match change.turn:
+        case Turn.CONFIRMED:
+            log.warning("fault", **words, severity=incident.fault.severity.value, summary=incident.fault.summary, first_sight=incident.first_sight or None)
+        case Turn.RECOVERED:
+            log.info("recovered", **words, reason=incident.reason)
+        case Turn.RETURNED:
+            log.warning("fault_is_back", **words, summary=incident.fault.summary)
+        case _:
+            log.debug(change.turn.value, **words)

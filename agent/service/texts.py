@@ -1,0 +1,247 @@
+"""The words of a ticket: subject, body and `fields`, in Polish or English, written from a `Case` and from nothing else.
+
+Texts and fields cannot disagree: the templates see only `fields`, which is also what a desk stores as data. Its keys are public, `schema` 1:
+
+    schema, step, role, language, timezone, written_at, note
+    case, key, incident, state, opened_at, since, site, room, device, plan, evidence_note, missing: [word]
+    identity, parent (null: it hangs on nothing): {vendor model serial firmware hardware mac name known_at}
+    fault: {code component severity title summary advice part readings: [{metric value state labels component raw}]}
+    fault.part (null: the device itself): {kind key name model serial firmware mac state raw}
+    contract (null: none known): {id number plan starts ends purchased address contact: {name phone email}}
+    checklist: [{id question answer detail}], evidence: [{name media_type size sha256 collected_at}], deadlines: [{name due starts_when}]
+
+'' is unknown; a time is ISO 8601 with the offset of `timezone`, or null. Words (`answer`, `severity`, `step`, `role`, `missing`, a deadline's `name`)
+are the program's own in every language; `title`, `advice`, `question`, `detail`, `starts_when`, `note` are in `language`. See `docs/ticket-fields.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agent.model import Artifact, Case, Component, Contract, Fault, Identity, Reading, StepKind, Text, TicketDraft
+
+SCHEMA = 1
+LANGUAGES = ("pl", "en")
+SUBJECT_LENGTH = 160
+"""Characters. A subject that a desk had to cut would no longer match its thread."""
+
+WORDS: dict[str, Text] = {
+    "yes": Text("yes", "tak"),
+    "no": Text("no", "nie"),
+    "not_checked": Text("not checked", "nie sprawdzono"),
+    "info": Text("information", "informacja"),
+    "warning": Text("warning", "ostrzeżenie"),
+    "critical": Text("critical", "krytyczna"),
+    "ok": Text("works", "działa prawidłowo"),
+    "failed": Text("failed", "awaria"),
+    "missing": Text("missing", "nie wykryto"),
+    "off": Text("off", "wyłączony"),
+    "unknown": Text("unknown", "nieznany"),
+    "camera": Text("camera", "kamera"),
+    "microphone": Text("microphone", "mikrofon"),
+    "speaker": Text("speaker", "głośnik"),
+    "display": Text("display", "wyświetlacz"),
+    "touch_panel": Text("touch panel", "panel dotykowy"),
+    "touch panel": Text("touch panel", "panel dotykowy"),
+    "disk": Text("disk", "dysk"),
+    "storage": Text("storage", "nośnik danych"),
+    "fan": Text("fan", "wentylator"),
+    "heater": Text("heater", "grzałka"),
+    "sensor": Text("sensor", "czujnik"),
+    "application": Text("application", "aplikacja"),
+    "reaction": Text("reaction", "reakcja"),
+    "acceptance": Text("acceptance of the report", "uznanie zasadności zgłoszenia"),
+    "repair": Text("repair", "naprawa"),
+    "shipping": Text("shipping of the replacement", "wysyłka sprzętu zastępczego"),
+    "delivery": Text("delivery of the replacement", "dostawa sprzętu zastępczego"),
+    "return": Text("return of the faulty unit", "zwrot uszkodzonego sprzętu"),
+    "serial": Text("serial number of the faulty unit", "numer seryjny uszkodzonego urządzenia"),
+    "model": Text("model", "model"),
+    "firmware": Text("firmware version", "wersja oprogramowania"),
+    "contract": Text("service contract", "umowa serwisowa"),
+    "contract_number": Text("service contract number", "numer umowy serwisowej"),
+    "contract_valid": Text("a service contract that is in force", "obowiązująca umowa serwisowa"),
+    "plan": Text("service level", "poziom usługi"),
+    "purchase_date": Text("date of purchase", "data zakupu"),
+    "proof_of_purchase": Text("proof of purchase", "dowód zakupu"),
+    "contact": Text("contact person", "osoba kontaktowa"),
+    "address": Text("delivery address", "adres dostawy"),
+    "evidence": Text("logs of the device", "logi z urządzenia"),
+}
+"""The program's words as people say them. A word that is not here is shown as it is."""
+
+
+def draft(case: Case, step: StepKind, language: str, note: str = "", *, zone: str, at: datetime, role: str = "internal") -> TicketDraft:
+    """What is written into a ticket at this step.
+
+    `language` pl or en; `note` in that language, as `recovered_note` and the others below make it (a comment is nothing but its note).
+    `zone` is the IANA name of the site's time zone: all times are shown in it. `at`: when this is written; a resend carries the same.
+    `role` of the desk: a vendor is greeted, is not told what our own people should do, and is never told that a case is closed.
+    The subject is the same for all steps of a case: a helpdesk finds the thread by it.
+    ValueError: another language, a comment without a note, or an attachment with neither a note nor evidence in the case.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"tickets are written in {' or '.join(LANGUAGES)}, not in {language!r}")
+    if step is StepKind.COMMENT and not note.strip():
+        raise ValueError("a comment needs a note")
+    if step is StepKind.ATTACH and not note.strip() and not case.evidence:
+        raise ValueError("an attachment needs a note, or a case with evidence")
+    fields = _fields(case, step, language, note.strip(), ZoneInfo(zone), at, role)
+    body = _environment(language).get_template(f"{step.value}.{language}.j2").render(f=fields)
+    return TicketDraft(case=case.id, key=case.key, subject=_subject(case, language), body=body.strip() + "\n", language=language, fields=fields)
+
+
+def recovered_note(at: datetime, language: str, *, zone: str) -> str:
+    """The device is healthy again since `at`."""
+    when = _time(at, ZoneInfo(zone))
+    return Text(f"The device has been working properly since {when} ({zone}).", f"Urządzenie działa poprawnie od {when} ({zone}).")[language]
+
+
+def returned_note(at: datetime, language: str, *, zone: str) -> str:
+    """The fault is back since `at`."""
+    when = _time(at, ZoneInfo(zone))
+    return Text(f"The fault is back since {when} ({zone}).", f"Usterka wystąpiła ponownie {when} ({zone}).")[language]
+
+
+def evidence_note(artifacts: Iterable[Artifact], language: str, *, zone: str) -> str:
+    """These files were collected and come with the ticket."""
+    site = ZoneInfo(zone)
+    head = Text("Evidence collected from the device:", "Materiał diagnostyczny zebrany z urządzenia:")[language]
+    collected = Text("collected at", "zebrano")[language]
+    lines = (f"- {one_line(a.name)}, {a.size} B, SHA-256 {a.sha256}, {collected} {_time(a.collected_at, site)}" for a in artifacts)
+    return "\n".join((head, *lines))
+
+
+def arrived_note(words: Iterable[str], language: str) -> str:
+    """What was missing before (words as in `Case.missing`) is known now."""
+    head = Text("Data that was missing has been added:", "Uzupełniono brakujące dane:")[language]
+    return "\n".join((head, *(f"- {word(w, language)}" for w in words)))
+
+
+def word(code: str, language: str) -> str:
+    """One of the program's words as people say it; one that is not known is shown as it is."""
+    return WORDS[code][language] if code in WORDS else code
+
+
+def one_line(value: object) -> str:
+    """Text of a device or a person as one line that can stand in a text or a header: single spaces, no control characters, nothing but Unicode text."""
+    shown = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else "\ufffd" if unicodedata.category(c) == "Cs" else c for c in str(value))
+    return " ".join(shown.split())
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=False,  # noqa: S701 - plain text; escaping HTML would spoil it
+        undefined=StrictUndefined,
+        finalize=one_line,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,  # an included line ends where its file does
+    )
+    environment.filters["word"] = lambda code: word(code, language)
+    return environment
+
+
+def _subject(case: Case, language: str) -> str:
+    room = Text(f", room {case.room}", f", sala {case.room}")[language] if case.room else ""
+    whole = one_line(f"[{case.id}] {case.title[language]}: {case.device}{room}")
+    return whole if len(whole) <= SUBJECT_LENGTH else whole[: SUBJECT_LENGTH - 1].rstrip() + "…"
+
+
+def _fields(case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo, at: datetime, role: str) -> dict[str, Any]:
+    known_at = _time(case.identity_at, zone)
+    return {
+        "schema": SCHEMA,
+        "step": step.value,
+        "role": role,
+        "language": language,
+        "timezone": zone.key,
+        "written_at": _time(at, zone),
+        "note": note,
+        "case": case.id,
+        "key": case.key,
+        "incident": case.incident,
+        "state": case.state,
+        "opened_at": _time(case.opened_at, zone),
+        "since": _time(case.since, zone),
+        "site": case.site,
+        "room": case.room,
+        "device": case.device,
+        "identity": _identity(case.identity, known_at),
+        "parent": _identity(case.parent, known_at) if case.parent else None,
+        "fault": _fault(case.fault, case, language),
+        "plan": case.plan or (case.contract.plan if case.contract else ""),
+        "contract": _contract(case.contract) if case.contract else None,
+        "checklist": [{"id": c.id, "question": c.question[language], "answer": c.answer.value, "detail": c.detail[language]} for c in case.checklist],
+        "evidence": [
+            {"name": a.name, "media_type": a.media_type, "size": a.size, "sha256": a.sha256, "collected_at": _time(a.collected_at, zone)} for a in case.evidence
+        ],
+        "evidence_note": case.evidence_note,
+        "deadlines": [{"name": d.name, "due": _time(d.due, zone), "starts_when": d.starts_when[language]} for d in case.deadlines],
+        "missing": list(case.missing),
+    }
+
+
+def _identity(identity: Identity, known_at: str | None) -> dict[str, Any]:
+    return {name: getattr(identity, name) for name in ("vendor", "model", "serial", "firmware", "hardware", "mac", "name")} | {"known_at": known_at}
+
+
+def _fault(fault: Fault, case: Case, language: str) -> dict[str, Any]:
+    return {
+        "code": fault.code,
+        "component": fault.component,
+        "severity": fault.severity.value,
+        "title": case.title[language],
+        "summary": fault.summary,
+        "advice": case.advice[language],
+        "part": _part(fault.part) if fault.part else None,
+        "readings": [_reading(reading) for reading in fault.proof],
+    }
+
+
+def _part(part: Component) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in ("kind", "key", "name", "model", "serial", "firmware", "mac", "state", "raw")}
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    finite = reading.value is not None and math.isfinite(reading.value)
+    return {
+        "metric": reading.metric,
+        "value": reading.value if finite else None,  # JSON has no NaN
+        "state": reading.state,
+        "labels": list(reading.labels),
+        "component": reading.component,
+        "raw": reading.raw,
+    }
+
+
+def _contract(contract: Contract) -> dict[str, Any]:
+    return {
+        "id": contract.id,
+        "number": contract.number,
+        "plan": contract.plan,
+        "starts": _day(contract.starts),
+        "ends": _day(contract.ends),
+        "purchased": _day(contract.purchased),
+        "contact": {"name": contract.contact_name, "phone": contract.contact_phone, "email": contract.contact_email},
+        "address": contract.address,
+    }
+
+
+def _time(value: datetime | None, zone: ZoneInfo) -> str | None:
+    return value.astimezone(zone).isoformat(timespec="seconds") if value else None
+
+
+def _day(value: date | None) -> str | None:
+    return value.isoformat() if value else None

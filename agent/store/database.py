@@ -1,0 +1,166 @@
+"""Opening the database: locked to one daemon, checked, brought to our schema. What cannot be used is left as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
+
+from agent.errors import StoreError
+
+T = TypeVar("T")
+
+FILE = "latarnik.sqlite3"
+BUSY_MS = 10_000
+"""How long one process waits for another's write: the command line beside the daemon writes a row or two."""
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(raw: sqlite3.Connection, _record: object) -> None:
+        # pysqlite's own transaction handling would commit before DDL and delay BEGIN; we begin ourselves.
+        raw.isolation_level = None
+        cursor = raw.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: what the outbox says was written is on the disk (promise 4).
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a reader that becomes a writer halfway would get SQLITE_BUSY without waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _alembic(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _unusable(path: Path, why: object) -> StoreError:
+    return StoreError(f"{path}: {why}; it was left as it was. Put a backup in its place, or move it away to start with an empty one")
+
+
+def _check_and_migrate(path: Path, engine: Engine) -> None:
+    if path.exists():
+        _refuse_what_is_not_ours(path)
+    try:
+        with engine.connect() as connection:
+            config = _alembic(connection)
+            command.upgrade(config, "head")
+            if connection.in_transaction():
+                connection.commit()
+    except DatabaseError as error:
+        raise _unusable(path, f"cannot be used ({error.orig})") from error
+    path.chmod(0o600)
+
+
+def _refuse_what_is_not_ours(path: Path) -> None:
+    """Look at an existing file without opening it for writing."""
+    try:
+        raw = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise _unusable(path, f"cannot be opened ({error})") from error
+    try:
+        verdict = raw.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict is None or verdict[0] != "ok":
+            raise _unusable(path, f"is damaged ({verdict[0] if verdict else 'no answer'})")
+        names = {row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        revisions = [row[0] for row in raw.execute("SELECT version_num FROM alembic_version")] if "alembic_version" in names else []
+    except sqlite3.DatabaseError as error:
+        raise _unusable(path, f"is damaged or no SQLite database ({error})") from error
+    finally:
+        raw.close()
+    known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent / "migrations")).walk_revisions()}
+    strangers = [r for r in revisions if r not in known]
+    if strangers:
+        raise StoreError(
+            f"{path}: was written by a newer Latarnik (schema {strangers[0]}); it was left as it was. Install that version again, or restore a backup"
+        )
+    if names and not revisions:
+        raise _unusable(path, "is a database of something else")
+
+
+class Store:
+    """The open database. `run` is for the daemon's loop, `transaction` for the command line."""
+
+    def __init__(self, engine: Engine, writer: ThreadPoolExecutor) -> None:
+        self._engine = engine
+        self._writer = writer
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction, on the caller's thread. Raises StoreError when the database cannot be written."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise StoreError(f"the database refused: {error.orig}") from error
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        with self.transaction() as connection:
+            return work(connection)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """`work(connection)` in one transaction, on the store's thread: all of it is written, or nothing."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._run, work)
+
+    def schema(self) -> str:
+        """The revision of the schema."""
+        with self._engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+@contextmanager
+def open_store(state_dir: Path) -> Iterator[Store]:
+    """The database of `state_dir`, made if missing, migrated if older. Raises StoreError."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"{state_dir}: cannot be made ({error.strerror}); set state_dir to a folder that this user may write") from error
+    if not os.access(state_dir, os.W_OK | os.X_OK):
+        raise StoreError(f"{state_dir}: is not writable for this user; mend its owner, or set state_dir to another folder")
+    path = state_dir / FILE
+    engine = _engine(path)
+    writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+    try:
+        _check_and_migrate(path, engine)
+        yield Store(engine, writer)
+    finally:
+        writer.shutdown()
+        engine.dispose()
+
+
+@asynccontextmanager
+async def daemon_lock(state_dir: Path) -> AsyncIterator[None]:
+    """Only one daemon a state folder: two would poll every device twice and open every ticket twice. Raises StoreError."""
+    path = state_dir / "daemon.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{state_dir}: another latarnik runs on this folder; stop it first, or give this one a state_dir of its own") from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,95 @@
+"""The tables. Values that are read as a whole are kept as JSON of the model's dataclasses; what is searched for has a column."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, text
+
+metadata = MetaData()
+
+histories = Table(
+    "histories",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("key", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("value", Text, nullable=False),
+)
+# Promise 4, in the database's own words: one fault has one open incident.
+Index("incidents_open_key", incidents.c.key, unique=True, sqlite_where=text("state != 'closed'"))
+Index("incidents_device", incidents.c.device, incidents.c.state)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("incident", String, nullable=False, unique=True),
+    Column("device", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("value", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("case_id", String, nullable=False),
+    Column("desk", String, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created_at", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("last_error", Text, nullable=False, server_default=""),
+)
+Index("outbox_order", outbox.c.desk, outbox.c.case_id, outbox.c.seq, unique=True)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("case_id", String, primary_key=True),
+    Column("desk", String, primary_key=True),
+    Column("ref", String, nullable=False),
+    Column("url", String, nullable=False, server_default=""),
+    Column("state", String, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("credential", String, nullable=False),
+    Column("way", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("endpoint", String, primary_key=True),
+    Column("accepted", String, nullable=False, server_default=""),
+    Column("accepted_by", String, nullable=False, server_default=""),
+    Column("offered", String, nullable=False, server_default=""),
+    Column("at", Float, nullable=False),
+)
+
+memory = Table(
+    "memory",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)

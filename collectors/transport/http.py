@@ -1,0 +1,315 @@
+"""HTTP to one device for one visit."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from agent.errors import CollectError, LoginBlocked, LoginRefused, NotTrusted, Reason
+from agent.model import Device, TlsMode
+from agent.ports import Services
+from collectors.transport.answers import HttpAnswer, raise_for_status
+from collectors.transport.auth import KnownHttp, Login
+from collectors.transport.failures import SOCKET_FAILURES, failure
+from collectors.transport.tls import TlsContexts, certificate_sha256
+from collectors.transport.trust import changed, expected_fingerprint, normal_fingerprint
+
+MISSING: Final = object()
+BODY_LIMIT: Final = 4 * 1024 * 1024
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_PIECE: Final = 64 * 1024
+_DRAIN: Final = 64 * 1024  # a longer body of a 401 is not worth the connection
+_TRIES: Final = 4  # ask, answer the challenge, answer a stale nonce, and one to spare for a change of scheme
+
+
+@dataclass(slots=True)
+class HttpCommons:
+    """What the HTTP visits of one plugin share."""
+
+    services: Services
+    contexts: TlsContexts = field(default_factory=TlsContexts)
+    known: dict[str, KnownHttp] = field(default_factory=dict)
+    resolver: aiohttp.abc.AbstractResolver | None = None
+
+    def known_of(self, device: Device) -> KnownHttp:
+        return self.known.setdefault(device.id, KnownHttp())
+
+
+class HttpConnection:
+    """One visit's HTTP: at most one connection, made at the first request, kept until the visit ends, and one request at a time.
+
+    Redirects are answers like others, cookies are the caller's business, proxies of the environment are not used.
+    """
+
+    def __init__(self, device: Device, commons: HttpCommons) -> None:
+        self.requests = 0
+        self._device = device
+        self._services = commons.services
+        self._commons = commons
+        port = device.port or (443 if device.scheme == "https" else 80)
+        host = f"[{device.host}]" if ":" in device.host else device.host
+        self._port = port
+        self._where = f"{host}:{port}"
+        self._origin = f"{device.scheme}://{self._where}"
+        self._session: aiohttp.ClientSession | None = None
+        self._ssl: ssl.SSLContext | bool = True
+        self._fingerprint = ""
+        self._logins: dict[str, Login] = {}
+        self._refused = False
+        self._turn = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        session, self._session = self._session, None
+        if session:
+            await session.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str = "http",
+        params: str = "",
+        body: bytes | None = None,
+        json: object = MISSING,
+        headers: Mapping[str, str] = NO_HEADERS,
+        limit: int = BODY_LIMIT,
+        timeout: float | None = None,
+    ) -> HttpAnswer:
+        """Send one request and read the whole answer, whatever its status, except the 401s that belong to logging in.
+
+        `path` starts with '/'. `params` is a query already encoded; it is sent byte for byte. `json` is sent as a JSON body.
+        `account` is the role of the credential to use if the device asks for one; '' never sends any, and a 401 is then an answer.
+        Ask what needs no login with account ''. `limit` in bytes, after unpacking; `timeout` in seconds, for each of the
+        at most four requests on the wire (default: the agent's). Raises CollectError and its kinds, and nothing else.
+        """
+        async with self._exchange(method, path, account, params, body, json, headers, timeout) as response:
+            data = await self._read(response, limit, f"{method} {path}")
+            return HttpAnswer(
+                status=response.status,
+                headers=response.headers,
+                body=data,
+                content_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                request=f"{method} {self._origin}{path}",
+            )
+
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str = "http",
+        params: str = "",
+        body: bytes | None = None,
+        json: object = MISSING,
+        headers: Mapping[str, str] = NO_HEADERS,
+        limit: int = BODY_LIMIT,
+        timeout: float | None = None,
+        head: Callable[[HttpAnswer], None] | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of a 200 in pieces; another status raises as `raise_for_status` does, past `limit` CollectError(TOO_LARGE).
+
+        Arguments as for `request`; `timeout` bounds the whole body. Close the generator (`contextlib.aclosing`) when leaving early;
+        no other request of this visit runs meanwhile. `head` is shown a 200's status and headers before its first piece.
+        """
+        async with self._exchange(method, path, account, params, body, json, headers, timeout) as response:
+            if response.status != 200:
+                raise_for_status(HttpAnswer(status=response.status, headers=response.headers, request=f"{method} {self._origin}{path}"))
+                raise CollectError(Reason.HTTP_STATUS, f"{method} {self._origin}{path} answered {response.status} instead of a file")
+            if head is not None:
+                head(HttpAnswer(status=response.status, headers=response.headers, request=f"{method} {self._origin}{path}"))
+            async for piece in self._pieces(response, limit, f"{method} {path}"):
+                yield piece
+
+    @asynccontextmanager
+    async def _exchange(
+        self, method: str, path: str, account: str, params: str, body: bytes | None, json: object, headers: Mapping[str, str], timeout: float | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request with all it takes to get its answer; the answer's body is read inside, and every failure becomes one of ours."""
+        url = _url(self._origin, path, params)
+        sent = dict(headers)
+        if json is not MISSING:
+            body = jsonlib.dumps(json, separators=(",", ":")).encode()
+            sent.setdefault("Content-Type", "application/json")
+        seconds = self._services.timeout if timeout is None else timeout
+        clock = self._services.clock
+        start = clock.monotonic()
+        trouble: CollectError
+        try:
+            await self._my_turn(seconds)
+            response: aiohttp.ClientResponse | None = None
+            try:
+                response = await self._answer(method, path, url, account, body, sent, aiohttp.ClientTimeout(total=seconds))
+                yield response
+                return
+            finally:
+                if response is not None:
+                    response.release() if response.content.at_eof() else response.close()
+                self._turn.release()
+        except SOCKET_FAILURES as error:
+            trouble = failure(error, where=self._where, tried=f"{method} {path}", seconds=clock.monotonic() - start)
+        # Raised out here so that no exception that knows request headers hangs on it.
+        raise trouble
+
+    async def _my_turn(self, seconds: float) -> None:
+        if self._turn.locked():
+            async with asyncio.timeout(seconds):
+                await self._turn.acquire()
+        else:
+            await self._turn.acquire()
+
+    async def _answer(
+        self, method: str, path: str, url: URL, account: str, body: bytes | None, headers: dict[str, str], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        session = self._session or await self._open(timeout)
+        if not account:
+            return await self._send(session, method, url, body, headers, timeout, again=method in ("GET", "HEAD"))
+        login = await self._login(account)
+        target = url.raw_path_qs
+        asked = f"{method}:{target}"
+        login.check(asked)
+        for _ in range(_TRIES):
+            authorization = login.authorization(path, method, target, body or b"")
+            if not authorization:
+                response = await self._send(session, method, url, body, headers, timeout, again=method in ("GET", "HEAD"))
+                if response.status != 401:
+                    return response
+                offers = await _drained(response)
+                await login.challenged(path, offers)
+                continue
+            await login.begin()
+            try:
+                again = login.proven and method in ("GET", "HEAD")
+                response = await self._send(session, method, url, body, {**headers, "Authorization": authorization}, timeout, again=again)
+                if response.status == 401:
+                    offers = await _drained(response)
+            except BaseException:
+                await login.unclear()
+                raise
+            if response.status != 401:
+                await login.passed(response.status, asked)
+                return response
+            try:
+                await login.answered_401(asked, offers)
+            except LoginRefused:
+                self._refused = True
+                raise
+        await login.unclear()
+        raise CollectError(Reason.AUTH, f"{self._where}: {method} {path}: the device answers every login with a new challenge")
+
+    async def _login(self, account: str) -> Login:
+        if self._refused:
+            raise LoginBlocked(Reason.AUTH_BLOCKED, f"{self._where}: the device refused a login earlier in this visit; no other is tried")
+        login = self._logins.get(account)
+        if login is None:
+            credential = self._device.http_credential(account)
+            if credential is None:
+                raise CollectError(Reason.NO_CREDENTIAL, f"{self._device.id} has no credential for the role '{account}': add it under credentials")
+            login = self._logins[account] = Login(self._services, self._device, account, credential, self._commons.known_of(self._device))
+        await login.start()
+        return login
+
+    async def _send(
+        self, session: aiohttp.ClientSession, method: str, url: URL, body: bytes | None, headers: dict[str, str], timeout: aiohttp.ClientTimeout, *, again: bool
+    ) -> aiohttp.ClientResponse:
+        """One request on the wire. `again`: a kept connection that the device had closed meanwhile is replaced once."""
+        kept = self.requests > 0
+        self.requests += 1
+        try:
+            return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            if not (again and kept):
+                raise
+        except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
+            distrust = await self._distrust(error)
+            raise distrust from None
+        self.requests += 1
+        return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
+
+    async def _open(self, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+        """Settle what the device's certificate must be, before the first byte of HTTP."""
+        check: aiohttp.Fingerprint | bool = True
+        if self._device.scheme == "https":
+            mode = self._device.tls.mode
+            if mode is TlsMode.CA:
+                self._ssl = self._commons.contexts.verified(self._device.tls.ca_file)
+            else:
+                self._ssl = self._commons.contexts.unverified()
+            if mode is TlsMode.PIN:
+                self._fingerprint = normal_fingerprint(self._device.tls.sha256)
+            elif mode in (TlsMode.TOFU, TlsMode.ENROL):
+                self._fingerprint = await expected_fingerprint(
+                    self._services.trust,
+                    self._device,
+                    f"https:{self._port}",
+                    lambda: certificate_sha256(self._device.host, self._port, self._commons.contexts.unverified(), timeout.total or self._services.timeout),
+                )
+            if self._fingerprint:
+                check = aiohttp.Fingerprint(bytes.fromhex(self._fingerprint))
+        connector = aiohttp.TCPConnector(limit=1, ssl=check, resolver=self._commons.resolver, keepalive_timeout=60)
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "latarnik", "Accept-Encoding": "identity"},
+            read_bufsize=_PIECE,
+        )
+        # aiohttp would send a request twice by itself when a kept connection breaks, a credential included: that is `_send`'s to decide.
+        session._retry_connection = False  # noqa: SLF001 - has no public name; a test holds it
+        self._session = session
+        return session
+
+    async def _distrust(self, error: aiohttp.ServerFingerprintMismatch | aiohttp.ClientConnectorCertificateError) -> NotTrusted:
+        if isinstance(error, aiohttp.ServerFingerprintMismatch):
+            shown = error.got.hex()
+            return await changed(self._services.trust, self._device, f"https:{self._port}", expected=self._fingerprint, shown=shown)
+        cause = error.certificate_error
+        said = getattr(cause, "verify_message", "") or "it does not verify"
+        return NotTrusted(Reason.TLS_NOT_TRUSTED, f"{self._where}: certificate not trusted: {said}", fingerprint="")
+
+    async def _read(self, response: aiohttp.ClientResponse, limit: int, tried: str) -> bytes:
+        pieces = [piece async for piece in self._pieces(response, limit, tried)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _pieces(self, response: aiohttp.ClientResponse, limit: int, tried: str) -> AsyncIterator[bytes]:
+        size = 0
+        declared = response.content_length
+        if declared is None or declared <= limit:
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > limit:
+                    break
+                yield piece
+            else:
+                return
+        raise CollectError(Reason.TOO_LARGE, f"{self._where}: {tried}: the body is longer than {limit} bytes")
+
+
+def _url(origin: str, path: str, params: str) -> URL:
+    """The URL whose target goes out byte for byte."""
+    target = f"{path}?{params}" if params else path
+    if not path.startswith("/") or not target.isascii() or not target.isprintable() or " " in target or "#" in target:
+        raise ValueError(f"not an encoded path and query: {target!r}")
+    return URL(origin + target, encoded=True)
+
+
+async def _drained(response: aiohttp.ClientResponse) -> list[str]:
+    """The challenges of a 401, its body out of the way."""
+    size = 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > _DRAIN:
+            response.close()
+            break
+    else:
+        response.release()
+    return response.headers.getall("WWW-Authenticate", [])

@@ -1,0 +1,265 @@
+"""SSH to one device for one visit: a password and an interactive shell; no agent, no keys, no configuration files."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import asyncssh
+
+from agent.errors import CollectError, LoginBlocked, LoginRefused, Reason
+from agent.model import Device, HttpCredential, TlsMode
+from agent.ports import Services
+from collectors.transport.failures import SOCKET_FAILURES, failure
+from collectors.transport.trust import changed, expected_fingerprint
+
+SHELL_LIMIT: Final = 256 * 1024
+TERMINAL: Final = "vt100"
+_WIDE: Final = (512, 100)  # columns and rows: a narrow terminal makes devices wrap their lines
+_WAY: Final = "ssh"
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>])")
+_OLD: Final = {
+    "kex_algs": "+diffie-hellman-group14-sha1,diffie-hellman-group-exchange-sha1,diffie-hellman-group1-sha1",
+    "server_host_key_algs": "+ssh-rsa,ssh-dss",
+    "encryption_algs": "+aes256-cbc,aes128-cbc,3des-cbc",
+    "mac_algs": "+hmac-sha1",
+}
+
+
+class Shell:
+    """An interactive command line on a pty. One command at a time."""
+
+    def __init__(self, process: asyncssh.SSHClientProcess[bytes], *, prompt: str, end: str, where: str, timeout: float) -> None:
+        self._process = process
+        self._prompt = prompt
+        self._end = end
+        self._where = where
+        self._timeout = timeout
+
+    async def command(self, line: str, *, timeout: float | None = None, limit: int = SHELL_LIMIT) -> str:
+        """Send one line; the reply up to the next prompt, without echo and prompt, lines ended by a plain newline.
+
+        `limit` in bytes. Raises Unreachable when the device stays silent or hangs up, CollectError(TOO_LARGE). After an error the shell is unusable.
+        """
+        if not line.isprintable():
+            raise ValueError(f"not one line: {line!r}")
+        self._process.stdin.write((line + self._end).encode())
+        return without_echo(await self.until_prompt(line, timeout=timeout, limit=limit), line)
+
+    async def until_prompt(self, tried: str, *, ready: str = "", timeout: float | None = None, limit: int = SHELL_LIMIT) -> str:
+        """What comes up to the prompt (once `ready` was seen), without it."""
+        seconds = self._timeout if timeout is None else timeout
+        raw = b""
+        trouble: CollectError
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    piece = await self._process.stdout.read(65536)
+                    if not piece:
+                        raise ConnectionResetError
+                    raw += piece
+                    if len(raw) > limit:
+                        raise CollectError(Reason.TOO_LARGE, f"{self._where}: ssh {tried!r}: more than {limit} bytes")
+                    text = before_prompt(plain_text(raw), self._prompt)
+                    if text is not None and ready in text:
+                        return text
+        except (*SOCKET_FAILURES, asyncssh.Error) as error:
+            trouble = _trouble(error, self._where, f"ssh {tried!r}", seconds)
+        raise trouble from None
+
+
+class SshConnection:
+    """One visit's SSH, connected when the first shell is opened."""
+
+    def __init__(self, device: Device, services: Services) -> None:
+        self._device = device
+        self._services = services
+        self._where = f"{device.host}:{device.ssh_port}"
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._refused = False
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
+            try:
+                async with asyncio.timeout(2):
+                    await connection.wait_closed()
+            except TimeoutError:
+                connection.abort()
+
+    async def shell(self, *, prompt: str, end: str = "\r\n", ready: str = "") -> Shell:
+        """Log in if need be, open a shell and wait for its first prompt (and for `ready` in the banner, when given).
+
+        `prompt` is what stands at the start of a line when the device waits. Raises CollectError and its kinds, and nothing else.
+        """
+        if not prompt:
+            raise ValueError("a shell needs a prompt to wait for")
+        connection = self._connection or await self._connect()
+        clock = self._services.clock
+        start = clock.monotonic()
+        trouble: CollectError
+        try:
+            async with asyncio.timeout(self._services.timeout):
+                process = await connection.create_process(term_type=TERMINAL, term_size=_WIDE, encoding=None)
+        except (*SOCKET_FAILURES, asyncssh.Error) as error:
+            trouble = _trouble(error, self._where, "ssh shell", clock.monotonic() - start)
+        else:
+            shell = Shell(process, prompt=prompt, end=end, where=self._where, timeout=self._services.timeout)
+            await shell.until_prompt("login banner", ready=ready)
+            return shell
+        raise trouble from None
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        if self._refused:
+            raise LoginBlocked(Reason.AUTH_BLOCKED, f"{self._where}: refused earlier in this visit; not tried again")
+        credential = self._device.http_credential("ssh") or self._device.http_credential()
+        if credential is None:
+            raise CollectError(Reason.NO_CREDENTIAL, f"{self._device.id} has no credential for the role 'ssh' or 'http': add it under credentials")
+        endpoint = f"ssh:{self._device.ssh_port}"
+        expected = ""
+        if self._device.tls.mode is not TlsMode.INSECURE:
+            expected = await expected_fingerprint(self._services.trust, self._device, endpoint, self._shown_key)
+        await self._services.guard.before(self._device.id, credential, _WAY)
+        client = _Client(credential, expected)
+        clock = self._services.clock
+        start = clock.monotonic()
+        trouble: CollectError
+        try:
+            async with asyncio.timeout(self._services.timeout):
+                self._connection, _ = await asyncssh.create_connection(
+                    lambda: client,
+                    self._device.host,
+                    self._device.ssh_port,
+                    username=credential.username,
+                    known_hosts=([], [], []),
+                    config=None,
+                    agent_path=None,
+                    client_keys=None,
+                    public_key_auth=False,
+                    gss_kex=False,
+                    gss_auth=False,
+                    host_based_auth=False,
+                    preferred_auth="password,keyboard-interactive",
+                    **(_OLD if self._old else {"server_host_key_algs": "default"}),
+                )
+            await self._services.guard.accepted(self._device.id, credential, _WAY)
+            return self._connection
+        except asyncssh.PermissionDenied:
+            trouble = await self._denied(client, credential)
+        except (*SOCKET_FAILURES, asyncssh.Error, ValueError) as error:
+            await self._services.guard.unclear(self._device.id, credential, _WAY)
+            if client.shown and expected and client.shown != expected:
+                trouble = await changed(self._services.trust, self._device, endpoint, expected=expected, shown=client.shown)
+            else:
+                trouble = _trouble(error, self._where, "ssh login", clock.monotonic() - start)
+        except BaseException:
+            await self._services.guard.unclear(self._device.id, credential, _WAY)
+            raise
+        raise trouble from None
+
+    async def _denied(self, client: _Client, credential: HttpCredential) -> CollectError:
+        if not client.given:
+            await self._services.guard.unclear(self._device.id, credential, _WAY)
+            return CollectError(Reason.SSH_ERROR, f"{self._where}: the device offers no login by password over ssh")
+        detail = f"ssh {self._where}: account {credential.name} ({credential.username}) was refused"
+        self._refused = True
+        await self._services.guard.refused(self._device.id, credential, _WAY, detail)
+        return LoginRefused(Reason.AUTH, detail)
+
+    async def _shown_key(self) -> str:
+        """The SHA-256 of the host key, from a key exchange that ends before any login."""
+        clock = self._services.clock
+        start = clock.monotonic()
+        kex: tuple[()] | str = _OLD["kex_algs"] if self._old else ()
+        keys = _OLD["server_host_key_algs"] if self._old else "default"
+        trouble: CollectError
+        try:
+            async with asyncio.timeout(self._services.timeout):
+                key = await asyncssh.get_server_host_key(self._device.host, self._device.ssh_port, config=None, kex_algs=kex, server_host_key_algs=keys)
+            if key is not None:
+                return key_sha256(key)
+            trouble = CollectError(Reason.SSH_ERROR, f"{self._where}: the device shows no host key")
+        except (*SOCKET_FAILURES, asyncssh.Error) as error:
+            trouble = _trouble(error, self._where, "ssh host key", clock.monotonic() - start)
+        raise trouble from None
+
+    @property
+    def _old(self) -> bool:
+        return bool(getattr(self._device.settings, "ssh_old_algorithms", False))
+
+
+class _Client(asyncssh.SSHClient):
+    """Checks the host key, then gives the password once, by whichever of the two ways the device asks for it first."""
+
+    def __init__(self, credential: HttpCredential, expected: str) -> None:
+        self._credential = credential
+        self._expected = expected
+        self.shown = ""
+        self.given = False
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        del host, addr, port
+        self.shown = key_sha256(key)
+        return not self._expected or self.shown == self._expected
+
+    def password_auth_requested(self) -> str | None:
+        return self._give()
+
+    def kbdint_auth_requested(self) -> str | None:
+        return None if self.given else ""
+
+    def kbdint_challenge_received(self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
+        del name, instructions, lang
+        if not prompts:
+            return []
+        password = self._give() if len(prompts) == 1 else None
+        return None if password is None else [password]
+
+    def _give(self) -> str | None:
+        if self.given:
+            return None
+        self.given = True
+        return self._credential.password.reveal()
+
+
+def key_sha256(key: asyncssh.SSHKey) -> str:
+    """The SHA-256 (hex) of a host key's public data."""
+    return hashlib.sha256(key.public_data).hexdigest()
+
+
+def plain_text(raw: bytes) -> str:
+    """Terminal output as lines: escape sequences gone, any run of carriage returns and a newline made one newline."""
+    text = _ESCAPES.sub("", raw.decode("utf-8", "replace"))
+    return re.sub(r"\r+\n", "\n", text).replace("\r", "")
+
+
+def before_prompt(text: str, prompt: str) -> str | None:
+    """What stands before a prompt at the end, alone on its line; None when the device has not come to its prompt."""
+    if not text.endswith(prompt):
+        return None
+    rest = text[: -len(prompt)]
+    return rest if not rest or rest.endswith("\n") else None
+
+
+def without_echo(reply: str, line: str) -> str:
+    """The reply without the repeated command line ahead of it, if the device repeats it."""
+    body = reply.lstrip("\n")
+    if body == line or body.startswith(line + "\n"):
+        body = body[len(line) :]
+    return body.strip("\n")
+
+
+def _trouble(error: BaseException, where: str, tried: str, seconds: float) -> CollectError:
+    if isinstance(error, CollectError):
+        return error
+    if isinstance(error, (asyncssh.ConnectionLost, asyncssh.Error)) and not isinstance(error, OSError):
+        if isinstance(error, asyncssh.ConnectionLost):
+            return failure(ConnectionResetError(), where=where, tried=tried, seconds=seconds)
+        if isinstance(error, asyncssh.KeyExchangeFailed):
+            return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: no common algorithms: the device may need ssh_old_algorithms")
+        return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: {type(error).__name__}")
+    return failure(error, where=where, tried=tried, seconds=seconds)
