@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -34,6 +35,10 @@ def _value(module: ModuleType, kind: type[T]) -> T:
 def _scan(package: str, group: str, kind: type[T]) -> dict[str, T]:
     root = importlib.import_module(package)
     found: dict[str, T] = {}
+    for path in root.__path__:
+        for entry in Path(path).iterdir():
+            if entry.is_dir() and entry.name != "__pycache__" and not (entry / "__init__.py").exists():
+                raise PluginError(f"{package.replace('.', '/')}/{entry.name} has no __init__.py with a PLUGIN; see docs/adding-a-vendor.md")
     modules = [f"{package}.{m.name}" for m in pkgutil.iter_modules(root.__path__) if m.ispkg]
     candidates = [(name, importlib.import_module(name)) for name in sorted(modules) if name not in SHARED_ROOMS]
     plugins = [(name, _value(module, kind)) for name, module in candidates]

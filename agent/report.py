@@ -14,7 +14,7 @@ def poll_report(device: Device, snapshot: Snapshot, judgements: Iterable[Judgeme
     """`schema at device vendor reachable identity components readings faults facets errors`, as docs/cli.md describes them."""
     specs = {spec.name: spec for spec in catalogue}
     identity = {f: getattr(snapshot.identity, f) for f in snapshot.identity.__slots__}
-    identity["vendor"] = identity["vendor"] or device.vendor
+    identity["vendor"] = device.vendor
     faults = [{"code": j.code, "severity": j.severity.value, "component": j.component, "summary": j.summary} for j in judgements if isinstance(j, Fault)]
     return {
         "schema": SCHEMA,

@@ -164,7 +164,7 @@ def _words(model: type[BaseModel], node: Node, path: Path, error: Any, also_know
             return f"is missing: {described}" if described else "is missing"
         case "value_error":
             what = str(bounds["error"])
-            return what if given.removeprefix(", not ") in what else what + given
+            return what if given.removeprefix(", not ").strip("'\"") in what else what + given
         case "int_type" | "int_parsing" | "int_from_float" | "int_parsing_size":
             return f"must be a whole number{given}"
         case "float_type" | "float_parsing" | "finite_number":

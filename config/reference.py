@@ -42,8 +42,8 @@ devices:
 
 ## Secrets
 
-No secret stands in the file. Each comes from exactly one source: a file of its own (`password_file`), an environment variable (`password_env`), or, where neither
-is given, the systemd credential that has the credential's name (`LoadCredential=rooms:/path`; for SNMP version 3 `NAME.auth` and `NAME.priv`).
+No secret stands in the file. Each comes from exactly one source: a file of its own (`password_file`), an environment variable (`password_env`), or,
+where neither is given, the systemd credential that has the credential's name (`LoadCredential=rooms:/path`; for SNMP version 3 `NAME.auth` and `NAME.priv`).
 A secret file holds the secret alone on one line and may not be open to every user: `chmod 600`, or 640 with the agent's group.
 
 ## An inventory in a table
@@ -89,7 +89,8 @@ def render(vendors: Mapping[str, type[BaseModel]] | None = None, desks: Mapping[
 def _section(schema: Mapping[str, Any], key: Mapping[str, Any], path: str) -> Iterator[str]:
     """The table of a section and of those inside it."""
     inner, shape = _inner(schema, key)
-    wording = {"dict": f"`{path}` maps names of your own to entries with these keys.\n", "list": f"`{path}` is a list of entries with these keys.\n", "": ""}[
+    names = "patterns of fault codes" if path == "faults" else "names of your own"
+    wording = {"dict": f"`{path}` maps {names} to entries with these keys.\n", "list": f"`{path}` is a list of entries with these keys.\n", "": ""}[
         shape
     ]
     if wording:

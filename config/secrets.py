@@ -40,6 +40,8 @@ class SecretError(Exception):
 def read_secret_file(path: Path) -> SecretValue:
     """The one line in this file. The file must not be open to everybody; its group may read it (`root:latarnik 0640` is common)."""
     try:
+        if path.is_dir():
+            raise SecretError("is not a regular file")
         # Non-blocking, so that a pipe put there by mistake does not hang the start.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())

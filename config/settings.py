@@ -160,7 +160,7 @@ class DeviceSettings(Section):
 class DeskSettings(Section):
     """A ticket desk. Beside these keys stand those of its type."""
 
-    type: Line = Field(min_length=1, description="Kind of ticket system: mail, rt, redmine, jira, webhook, or another that is installed.")
+    type: Line = Field(min_length=1, description="Kind of ticket system: one of those that are installed.")
     role: Literal["internal", "vendor"] = Field(
         default="internal", description="internal takes every case; vendor only one that is complete by the vendor's rules."
     )
@@ -191,7 +191,7 @@ class RouteSettings(Section):
 
 
 class Polling(Section):
-    interval: Duration = Field(default=60.0, ge=5, description="Time between two polls of a device.")
+    interval: Duration = Field(default=60.0, ge=1, description="Time between two polls of a device.")
     timeout: Duration = Field(default=10.0, gt=0, description="Longest wait for one answer of a device.")
     concurrency: int = Field(default=100, ge=1, le=10_000, description="Polls that run at the same time.")
     stale_after_missed: int = Field(default=3, ge=1, description="So many polls missed in a row make the last values old: they are no longer shown.")

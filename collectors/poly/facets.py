@@ -5,7 +5,7 @@ The order matters: `system` first, because it says whether the codec is starting
 
 from __future__ import annotations
 
-from agent.errors import Busy, NotSupported, Reason
+from agent.errors import Busy, CollectError, NotSupported, Reason
 from agent.ports import Facet
 from collectors.poly import cli, parse, use
 from collectors.poly.client import DEVICES, PolyClient
@@ -17,18 +17,19 @@ SETTLED = 600.0
 
 
 async def _system(client: PolyClient) -> parse.Timed:
-    client.starting = True
+    client.starting = None
     try:
         text = await client.get("/rest/system")
-    except Busy as error:
-        if error.reason is not Reason.BOOTING or " answered " not in error.detail:
-            raise
+    except NotSupported as error:
         # Firmware without this endpoint has the status list; a codec that starts has neither.
-        status = await client.get("/rest/system/status")
-        if is_null(status):
-            raise
+        client.starting = True
+        if is_null(await client.get("/rest/system/status")):
+            raise Busy(Reason.BOOTING, f"{error.detail}, while the codec is starting") from None
         client.starting = False
-        raise NotSupported("GET /rest/system is not there, though the status list is") from None
+        raise
+    except CollectError:
+        client.starting = True
+        raise
     raw = parse.Timed(text=text, at=client.now())
     data = parse.system(raw)
     state = next((r.state for r in data.readings if r.metric == STATE), "")

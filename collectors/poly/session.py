@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agent.errors import Busy, CollectError, Forbidden, LoginRefused, NotTrusted, Reason
+from agent.errors import Busy, CollectError, Forbidden, LoginBlocked, LoginRefused, NotTrusted, Reason
 from agent.model import Device, HttpCredential
 from agent.ports import Services
 from collectors.poly.login import SESSION_COOKIE, TOKEN_COOKIE, TOKEN_HEADER, Entry, Verdict, cookies, judge, token_of
@@ -103,39 +103,46 @@ class ManagementSession:
 
     async def stream(self, visit: Visit, path: str, *, limit: int, timeout: float) -> AsyncGenerator[bytes, None]:
         """A long body in pieces. Other visits use the session meanwhile; it is not renewed under a running download."""
-        again = True
-        while again:
-            again = False
-            await self._turn.acquire()
-            turn = _Turn(self._turn)
-            try:
-                await self._ready(visit)
-                self._streams += 1
-                try:
-                    asyncio.get_running_loop().call_later(HEAD_WAIT, turn.over)
-                    headers = self._headers()
-                    async with aclosing(
-                        visit.http.stream("GET", path, account="", headers=headers, limit=limit, timeout=timeout, head=lambda a: self._head(a, turn))
-                    ) as pieces:
-                        async for piece in pieces:
-                            self._alive(path)
-                            yield piece
-                except Forbidden:
-                    if not self._may_renew(visit, path):
-                        self._denied.add(path)
-                        raise
-                    again = True
-                finally:
-                    self._streams -= 1
-            finally:
-                turn.over()
-            if again:
-                async with self._turn:
-                    await self._renew(visit)
+        try:
+            async with aclosing(self._download(visit, path, limit, timeout)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+        except Forbidden:
+            if not self._may_renew(visit, path):
+                self._denied.add(path)
+                raise
+        async with self._turn:
+            await self._renew(visit)
+        async with aclosing(self._download(visit, path, limit, timeout)) as pieces:
+            async for piece in pieces:
+                yield piece
 
-    def _head(self, answer: HttpAnswer, turn: _Turn) -> None:
-        self._take_token(answer)
-        turn.over()
+    async def _download(self, visit: Visit, path: str, limit: int, timeout: float) -> AsyncGenerator[bytes, None]:
+        await self._turn.acquire()
+        turn = _Turn(self._turn)
+        began = False
+
+        def head(answer: HttpAnswer) -> None:
+            nonlocal began
+            began = True
+            self._take_token(answer)
+            turn.over()
+
+        try:
+            await self._ready(visit)
+            asyncio.get_running_loop().call_later(HEAD_WAIT, turn.over)
+            self._streams += 1
+            try:
+                async with aclosing(visit.http.stream("GET", path, account="", headers=self._headers(), limit=limit, timeout=timeout, head=head)) as pieces:
+                    async for piece in pieces:
+                        self._alive(path)
+                        yield piece
+            finally:
+                self._streams -= 1
+                self._unsure = self._unsure or (self._rotates and not began)
+        finally:
+            turn.over()
 
     async def held(self) -> str:
         """Why no other kind of session may be opened now: ours is there, or may be; '' when there is none."""
@@ -225,7 +232,7 @@ class ManagementSession:
         unsure = answer.status in _NO_SESSION and self._unsure
         left = idle - (self._clock.monotonic() - self._used)
         if answer.status >= 500 and left > 0:
-            raise Busy(Reason.BOOTING, f"{answer.request} answered {answer.status}: the session could not be given back", retry_after=LATER_WAIT)
+            raise Busy(Reason.BOOTING, f"{answer.request} answered {answer.status}: the session could not be given back")
         self._last = ("", "") if answer.status < 300 else (self._id, self._token)
         self._id = self._token = self._saved_token = ""
         self._found = self._unsure = False
@@ -247,9 +254,14 @@ class ManagementSession:
             await visit.http.request("GET", PROBE, account="")
         if wait := self._waiting():
             left = (wait.until - self._clock.now()).total_seconds()
-            raise Busy(wait.reason, f"{self.device.id}: {wait.detail}; no login for {left:.0f} s", retry_after=left)
+            # No retry_after: we keep the time ourselves, and each visit's probe tells that the device is there.
+            raise Busy(wait.reason, f"{self.device.id}: {wait.detail}; no login for {left:.0f} s")
         guard = self._services.guard
-        await guard.before(self.device.id, credential, "http")
+        try:
+            await guard.before(self.device.id, credential, "http")
+        except LoginBlocked as error:
+            # The device has answered in this visit: AUTH says that it is there and does not let us in, AUTH_BLOCKED alone would not.
+            raise LoginBlocked(Reason.AUTH, error.detail) from None
         try:
             await self._services.vault.put(self.device.id, {"login_started": self._clock.now().isoformat()})
             wish = {"user": credential.username, "password": credential.password.reveal()}
@@ -310,7 +322,7 @@ class ManagementSession:
                 await self._services.memory.put(device.id, {"poly.odd": f"{credential.version}:{self._odd}"})
                 await self._put_off(pause, Reason.BOOTING, f"{detail}, as a device does that is starting")
         assert self._wait is not None
-        raise Busy(self._wait.reason, f"{device.id}: {self._wait.detail}", retry_after=(self._wait.until - self._clock.now()).total_seconds())
+        raise Busy(self._wait.reason, f"{device.id}: {self._wait.detail}")
 
     async def _settled(self, credential: HttpCredential) -> None:
         """Logged in: what was held against it is over."""

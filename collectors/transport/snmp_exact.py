@@ -18,17 +18,16 @@ from pysnmp.proto.error import ProtocolError
 
 from collectors.transport.snmp import SnmpValue
 
-
 NO_SUCH_NAME = 2
 _numbers = itertools.count(1)
 
 
 class Exact(NamedTuple):
-    """`status` is the error-status (0 none), `name` its word, `index` the 1-based place of the binding at fault. None: the device has no such object."""
+    """`status` is the error-status (0 none), `name` its word, `at` the 1-based place of the binding at fault. None: the device has no such object."""
 
     status: int
     name: str
-    index: int
+    at: int
     bindings: list[tuple[str, SnmpValue | None]]
 
 

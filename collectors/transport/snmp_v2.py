@@ -87,8 +87,8 @@ class CommunityConnection:
         left = list(oids)
         while left:
             exact = await self._exact(left, following=False)
-            if exact.status == snmp_exact.NO_SUCH_NAME and self._version == 1 and 0 < exact.index <= len(left):
-                del left[exact.index - 1]
+            if exact.status == snmp_exact.NO_SUCH_NAME and self._version == 1 and 0 < exact.at <= len(left):
+                del left[exact.at - 1]
                 continue
             if exact.status:
                 raise status_error(exact.status, exact.name, self._where, "SNMP get")

@@ -50,7 +50,7 @@ def fleet_row() -> list[Panel]:
     faults, tickets = "latarnik_device_fault_active", "latarnik_ticket_opened_timestamp_seconds"
     with_firmware = INFO.replace("}", ', firmware!=""}')
     return [
-        stat("Devices", "Devices of the inventory that the variables pick.", f"count({INFO})", thresholds(BLUE)),
+        stat("Devices watched", "Devices of the inventory that the variables pick.", f"count({INFO})", thresholds(BLUE)),
         stat("Up", "Devices that the last poll reached.", f"sum({fleet('latarnik_device_up')})", thresholds(GREEN)),
         stat("Down", "Devices that the last poll did not reach.", f"count({fleet('latarnik_device_up')} == 0) or vector(0)", thresholds(GREEN, (1, RED))),
         stat(
@@ -59,7 +59,7 @@ def fleet_row() -> list[Panel]:
             f"count(count by (job, instance, device) ({fleet(faults)})) or vector(0)",
             thresholds(GREEN, (1, ORANGE)),
         ),
-        stat("Open tickets", "Tickets that are not resolved, at all desks.", f"count({fleet(tickets)}) or vector(0)", thresholds(GREEN, (1, ORANGE))),
+        stat("Tickets open", "Tickets that are not resolved, at all desks.", f"count({fleet(tickets)}) or vector(0)", thresholds(GREEN, (1, ORANGE))),
         stat(
             "Firmware versions",
             "Different versions in use; two models with the same version count as two.",

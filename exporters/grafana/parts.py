@@ -58,7 +58,7 @@ def thresholds(base: str, *steps: tuple[float, str]) -> dict[str, Any]:
 
 def field(name: str, *properties: tuple[str, Any]) -> dict[str, Any]:
     """How one column is shown; `name` is its heading."""
-    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": id, "value": value} for id, value in properties]}
+    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": key, "value": value} for key, value in properties]}
 
 
 # --- panels -----------------------------------------------------------------------------------------------------------

@@ -83,11 +83,12 @@ class VideoOs:
 
     @powered.setter
     def powered(self, on: bool) -> None:
-        if on and not self.box.plugged:
-            self.box.plugged = True
+        unplugged = self.box.has("unplugged")
+        if on and unplugged:
+            self.box.faults.discard("unplugged")
             self.reboot()
-        elif not on and self.box.plugged:
-            self.box.plugged = False
+        elif not on and not unplugged:
+            self.box.faults.add("unplugged")
             self._drop_connections()
 
     def tls(self) -> ssl.SSLContext:
@@ -145,6 +146,9 @@ class VideoOs:
                 return
             case "unplugged":
                 self.powered = not on
+                return
+        if on == self.box.has(fault):
+            return
         (self.box.faults.add if on else self.box.faults.discard)(fault)
         match fault:
             case "in_call":

@@ -7,7 +7,7 @@ from typing import Any
 from simulator.poly.profiles import Provider
 from simulator.poly.state import Box
 
-_APPS_INSTALLED = 1_655_177_675_000
+_APPS_INSTALLED = 1_735_725_600_000  # epoch ms: apps came with the last update
 _POLY_APP = ("Poly", "com.poly.polylauncher", "Poly")
 _DEVICE_MODE_APP = ("Device Mode", "com.polycom.camuvc", "camuvc")
 _TEAMS_APP = ("Microsoft Teams", "com.microsoft.skype.teams.ipphone", "Teams")
@@ -146,7 +146,7 @@ def apps(box: Box) -> list[dict[str, Any]]:
     return [
         {
             "appName": name,
-            "appSize": 2_105_179 + 1000 * len(package),
+            "appSize": 1_500_000 + 1000 * len(package),
             "ecoMode": True,
             "lastUpdatedOn": _APPS_INSTALLED,
             "packageName": package,

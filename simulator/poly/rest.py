@@ -93,6 +93,8 @@ class Rest:
         if path is None:
             return _plain(Answer(body=_page("VideoOS"), content_type="text/html") if request.path == "/" else _html(404))
         body = await request.read()
+        if request.method == "POST" and request.content_type != "application/json":
+            return _plain(_html(415))  # unverified: every known client sends it, so nobody knows what comes without
         if _changes(request.method, path, body):
             self._box.counters.changes.append(f"{request.method} /rest{path}")
         if path == "/session":
@@ -344,5 +346,5 @@ def _page(title: str) -> bytes:
 
 
 def _html(status: int) -> Answer:
-    titles = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
+    titles = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 415: "Unsupported Media Type"}
     return Answer(status=status, body=_page(f"{status} {titles[status]}"), content_type="text/html")

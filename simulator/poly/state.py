@@ -121,12 +121,11 @@ class Box:
         self.counters = Counters()
         self.settings: dict[str, str] = {}
         self.unreachable: set[str] = set()
-        self.volume = 39
+        self.volume = 42
         self.muted = False
         self.call_since: datetime | None = None
         self.journal: deque[str] = deque(maxlen=400)
         self.started = clock.monotonic() - uptime
-        self.plugged = True
 
     def has(self, fault: str) -> bool:
         return fault in self.faults
@@ -137,7 +136,7 @@ class Box:
 
     @property
     def phase(self) -> Phase:
-        if not self.plugged:
+        if self.has("unplugged"):
             return Phase.OFF
         if self.uptime < self.tuning.refuse_for:
             return Phase.DARK

@@ -67,7 +67,9 @@ class Visitor:
     async def call(self, method: str, path: str, *, body: bytes | None = None, cookies: dict[str, str] | None = None, token: str | None = None) -> Reply:
         """`token` '' sends none; None sends the newest."""
         sent = self.cookies if cookies is None else cookies
-        headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in sent.items())} if sent else {}
+        headers = {"Content-Type": "application/json"} if method == "POST" else {}
+        if sent:
+            headers["Cookie"] = "; ".join(f"{k}={v}" for k, v in sent.items())
         xsrf = sent.get("XSRF-TOKEN") if token is None else token
         if xsrf:
             headers["X-XSRF-TOKEN"] = xsrf
@@ -118,9 +120,9 @@ async def _certificate(host: str, port: int) -> bytes:
 
 
 @asynccontextmanager
-async def visiting(device: VideoOs) -> AsyncIterator[Visitor]:
-    """The device on loopback and a client that has not logged in yet. No connection is kept, so each call is one of its own."""
-    connector = aiohttp.TCPConnector(ssl=False, force_close=True)
+async def visiting(device: VideoOs, *, keep: bool = False) -> AsyncIterator[Visitor]:
+    """The device on loopback and a client that has not logged in yet. Each call has a connection of its own unless they are to be kept."""
+    connector = aiohttp.TCPConnector(ssl=False, force_close=not keep)
     async with (
         serve([device]) as ports,
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=5)) as http,

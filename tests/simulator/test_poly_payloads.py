@@ -117,6 +117,21 @@ async def test_a_fault_shows_where_the_real_device_would_show_it_and_goes_when_m
         assert look(await seen()) == healthy
 
 
+async def test_switching_a_fault_twice_is_switching_it_once() -> None:
+    device = a_device("x70")
+    for on in (False, True, True, False, False):
+        await device.switch("tc8_lost", on)
+        assert len(device.sessions) == (0 if on else 1)
+
+
+async def test_a_post_that_is_not_labelled_as_json_is_not_taken() -> None:
+    async with visiting(a_device("x70")) as visitor:
+        url = f"https://{visitor.device.address}:{visitor.ports.https}/rest/session"
+        async with visitor._http.post(url, data={"user": "admin", "password": PASSWORD}) as response:
+            assert response.status == 415
+        assert not visitor.device.counters.logins_ok
+
+
 async def test_html_errors_come_under_a_false_label_and_on_failures() -> None:
     async with visiting(a_device("x50-tc8")) as visitor:
         await visitor.login()
@@ -146,7 +161,7 @@ async def test_bodies_have_the_oddities_of_their_firmware() -> None:
         await visitor.login()
         assert (await visitor.get("/rest/system/mode/device")).status == 404
         assert (await visitor.get("/rest/system/time")).status == 404
-        assert (await visitor.get("/rest/audio/volume")).body == b"39"
+        assert (await visitor.get("/rest/audio/volume")).body == b"42"
 
 
 async def test_the_list_of_devices_has_an_empty_codec_serial_and_three_ways_to_write_a_mac() -> None:
@@ -275,7 +290,7 @@ async def test_a_reboot_breaks_the_log_bundle_off() -> None:
 async def test_no_endpoint_of_any_profile_breaks_under_any_fault(profile: str) -> None:
     from simulator.poly.rest import _GET
 
-    async with visiting(a_device(profile)) as visitor:
+    async with visiting(a_device(profile), keep=True) as visitor:
         others = {"unplugged", "web_off", "hang", "slow", "reboot", "wrong_password", "sessions_full", "certificate_changed"}
         await visitor.login()
         for fault in (None, *sorted(visitor.device.faults().keys() - others)):

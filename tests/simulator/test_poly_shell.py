@@ -36,7 +36,7 @@ async def test_the_banner_is_whoami_and_ends_with_the_snmp_line() -> None:
 async def test_older_firmware_ends_its_lines_with_two_returns(profile: str, end: bytes) -> None:
     async with visiting(a_device(profile)) as visitor:
         _, answer = await _typed(visitor, b"volume get\r\n")
-        assert answer == b"volume get\r\n" + b"volume 39" + end
+        assert answer == b"volume get\r\n" + b"volume 42" + end
 
 
 async def test_status_lists_the_subsystems_and_says_where_it_ends() -> None:

@@ -21,7 +21,7 @@ from tests.simulator.poly_client import a_device, visiting
 FOLDER = os.environ.get("LATARNIK_RECORDINGS", "")
 FILES = sorted(Path(FOLDER, "poly", "x30_3.12.0").glob("*_rest_*.json")) if FOLDER else []
 
-pytestmark = pytest.mark.skipif(not FOLDER, reason="LATARNIK_RECORDINGS is not set: it names the folder with recordings of real devices")
+needs_recordings = pytest.mark.skipif(not FOLDER, reason="LATARNIK_RECORDINGS is not set: it names the folder with recordings of real devices")
 
 
 def _shape(value: Any) -> Any:
@@ -49,10 +49,12 @@ def _read(body: str) -> Any:
         return f"bare {body.strip()}"
 
 
+@needs_recordings
 def test_there_are_recordings() -> None:
     assert FILES, f"LATARNIK_RECORDINGS is {FOLDER}, which holds no poly/x30_3.12.0/*.json"
 
 
+@needs_recordings
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_the_simulated_x30_answers_in_the_recorded_shape(file: Path) -> None:
     method, _, rest = file.stem.partition("_")

@@ -19,7 +19,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 class Relay:
     """`rcpt`: an answer by address. `data`: an answer, or 'hang' or 'close' after the message was taken. `mail`: an answer to the sender.
 
-    `sizes`: what was announced with SIZE= by the sender. `taken`: raw messages in order, with their recipients.
+    `taken`: raw messages in order, with their recipients. `passwords`: what was tried, with the way.
+    `hanging` is set when a message was taken and is not answered; `released` ends that.
     """
 
     port: int = 0
@@ -30,7 +31,7 @@ class Relay:
     passwords: list[tuple[str, str]] = field(default_factory=list)
     right_password: str = ""
     taken: list[tuple[list[str], bytes]] = field(default_factory=list)
-    envelopes: list[list[str]] = field(default_factory=list)
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def messages(self) -> list[EmailMessage]:
@@ -64,6 +65,7 @@ class Relay:
             return self.data
         self.taken.append((list(envelope.rcpt_tos), content))
         if self.data == "hang":
+            self.hanging.set()
             await self.released.wait()
         if self.data == "close":
             assert server.transport is not None
@@ -73,7 +75,7 @@ class Relay:
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.passwords.append((mechanism, data.password.decode()))
-        return AuthResult(success=data.password.decode() == self.right_password)
+        return AuthResult(success=data.password.decode() == self.right_password, handled=False)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,25 +37,29 @@ class Folder:
 
     @asynccontextmanager
     async def broken(self, name: str) -> AsyncIterator[None]:
-        codes = {"disk full": errno.ENOSPC, "quota": errno.EDQUOT, "input/output error": errno.EIO}
-
-        def fail(*_args: object, **_kwargs: object) -> int:
-            raise OSError(codes[name], os.strerror(codes[name]))
-
-        def refuse(path: object, *_args: object, **_kwargs: object) -> int:
-            code = errno.EROFS if name == "read-only" else errno.EACCES
-            raise OSError(code, os.strerror(code), str(path))
-
-        with pytest.MonkeyPatch.context() as patch:
-            if name in codes:
-                patch.setattr("exporters.tickets.folder.files.os.write", fail)
-            elif name == "a file in its place":
-                self.path.write_bytes(b"")
-            else:
-                patch.setattr("exporters.tickets.folder.files.os.mkdir", refuse)
-            yield
+        writes = {"disk full": errno.ENOSPC, "quota": errno.EDQUOT, "input/output error": errno.EIO}
+        folders = {"read-only": errno.EROFS, "no permission": errno.EACCES}
         if name == "a file in its place":
+            self.path.write_bytes(b"")
+            yield
             self.path.unlink()
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("exporters.tickets.folder.files.os", FailingSystem(call="write" if name in writes else "mkdir", code={**writes, **folders}[name]))
+            yield
+
+
+class FailingSystem:
+    """The module `os`, except that one call fails."""
+
+    def __init__(self, *, call: str, code: int) -> None:
+        self._call, self._code = call, code
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._call else getattr(os, name)
+
+    def _fail(self, target: object, *_args: object) -> int:
+        raise OSError(self._code, os.strerror(self._code), target if isinstance(target, Path) else None)
 
 
 def held_ticket(folder: Path) -> HeldTicket:

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.transport.certs import Certificate, make_certificate
+from tests.transport.fakes import Fakes
+
+
+@pytest.fixture
+def fakes() -> Fakes:
+    return Fakes()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificate, Certificate]:
+    folder: Path = tmp_path_factory.mktemp("certificates")
+    return make_certificate(folder, "first"), make_certificate(folder, "second")
