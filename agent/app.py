@@ -212,6 +212,7 @@ class Daemon:
 
     async def command_poll(self, target: str) -> dict[str, Any]:
         watched = self.watch.watched[target]
+        watched.state.ask_all()
         await self._poll(target)
         snapshot = watched.snapshot
         assert snapshot is not None

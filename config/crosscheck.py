@@ -74,15 +74,24 @@ def _time_zones(parts: Parts, report: Report) -> None:
     site = report.root.get("site")
     named: list[tuple[Path, str]] = [(("site", "timezone"), site.word("timezone"))] if site else []
     named += ((("plans", name, "hours", "timezone"), plan.hours.timezone) for name, plan in parts.plans.items())
-    for path, zone in named:
-        if zone and zone not in zoneinfo.available_timezones():
+    for path, zone in dict(named).items():
+        if zone and not _is_zone(zone):
             close = difflib.get_close_matches(zone, zoneinfo.available_timezones(), n=1)
             report.error(path, "is no known time zone: write its IANA name, such as " + (close[0] if close else "Europe/Warsaw"))
+    countries = holidays.list_supported_countries()
     for name, plan in parts.plans.items():
-        if plan.hours.holidays and plan.hours.holidays not in holidays.list_supported_countries():
+        if plan.hours.holidays and plan.hours.holidays not in countries:
             report.error(("plans", name, "hours", "holidays"), "is no country whose holidays are known: write its two letters, such as PL")
-        if not plan.hours.always and plan.hours.opens >= plan.hours.closes:
+        if plan.hours.opens >= plan.hours.closes:
             report.error(("plans", name, "hours"), "closes before it opens")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return False
+    return True
 
 
 def _contract(name: str, contract: ContractSettings, parts: Parts, report: Report, today: date) -> None:

@@ -82,7 +82,7 @@ def load(
             "routes": tuple(route for _, route in routes),
         }
     )
-    whole._file = path  # noqa: SLF001 - the properties of settings are filled here and nowhere else
+    whole._file = path.absolute()  # noqa: SLF001 - the properties of settings are filled here and nowhere else
     whole._vendors = {name: section for name, section in shared.items() if section is not None}  # noqa: SLF001 - as above
     whole._warnings = tuple(_in_order(report.warnings, path))  # noqa: SLF001 - as above
     return whole
@@ -95,8 +95,8 @@ def _in_order(problems: Iterable[Problem], path: FilePath) -> list[Problem]:
 def _bytes(path: FilePath) -> bytes:
     """The content of this file, one byte more than is allowed at most. Raises BadDocument."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            return file.read(MAX_BYTES + 1) or b""
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise BadDocument(0, "no such file") from None
     except (OSError, ValueError) as error:

@@ -90,9 +90,7 @@ def _section(schema: Mapping[str, Any], key: Mapping[str, Any], path: str) -> It
     """The table of a section and of those inside it."""
     inner, shape = _inner(schema, key)
     names = "patterns of fault codes" if path == "faults" else "names of your own"
-    wording = {"dict": f"`{path}` maps {names} to entries with these keys.\n", "list": f"`{path}` is a list of entries with these keys.\n", "": ""}[
-        shape
-    ]
+    wording = {"dict": f"`{path}` maps {names} to entries with these keys.\n", "list": f"`{path}` is a list of entries with these keys.\n", "": ""}[shape]
     if wording:
         yield wording
     if inner is None:

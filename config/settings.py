@@ -249,7 +249,7 @@ class Settings(Section):
 
     @property
     def file(self) -> Path:
-        """The file this was read from."""
+        """The file this was read from, absolute."""
         return self._file
 
     @property

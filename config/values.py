@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "
 SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _DURATION_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|[smhdw])")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,3})?) ?([A-Za-z]{1,3})")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _PORT = re.compile(r"[0-9]{1,5}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -54,7 +55,7 @@ def parse_size(text: str) -> int:
     found = _SIZE.fullmatch(text)
     if not found or found[2] not in SIZE_UNITS:
         raise ValueError("must be a size with its unit, such as 500KiB, 64MiB or 5GiB")
-    return int(float(found[1]) * SIZE_UNITS[found[2]])
+    return int(Decimal(found[1]) * SIZE_UNITS[found[2]])
 
 
 def format_size(size: int) -> str:
@@ -114,23 +115,28 @@ def parse_date(text: str) -> date:
     raise ValueError("must be a day written as YYYY-MM-DD, such as 2026-01-31")
 
 
-def _duration(value: object) -> object:
+def _from_file(info: ValidationInfo) -> bool:
+    """Whether a person wrote the value: then a number alone is a mistake. Code may give seconds and bytes as they are."""
+    return isinstance(info.context, Mapping) and "base" in info.context
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _duration(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         return parse_duration(value)
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(  # noqa: TRY004 - pydantic takes ValueError for what is wrong with a value
-            f"needs its unit: {value}s, {value}m, {value}h or {value}d"
-        )
-    return value
+    if _number(value) and value != 0 and _from_file(info):
+        raise ValueError(f"needs its unit: {value}s, {value}m, {value}h or {value}d")
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _size(value: object) -> object:
+def _size(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         return parse_size(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"needs its unit: {value}MiB or {value}GiB")  # noqa: TRY004 - as above
+    if _number(value) and _from_file(info):
+        raise ValueError(f"needs its unit: {value}MiB or {value}GiB")
     return value
 
 

@@ -56,7 +56,7 @@ class Member:
 
 
 def demo(clock: Clock | None = None) -> tuple[Member, ...]:
-    """Seven rooms and six Axis devices, each at 127.77.0.N."""
+    """Six rooms and six Axis devices, each at 127.77.0.N."""
     clock = clock or SystemClock()
     return (*_rooms(clock), *_axis(clock))
 
@@ -191,6 +191,13 @@ _CONTRACTS: dict[str, dict[str, Any]] = {
 }
 
 
+class _NoAliases(yaml.SafeDumper):
+    """Writes what stands in two places twice: a person reads this file."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def write_config(folder: Path, members: Sequence[Member], ports: Ports) -> Path:
     """Write `latarnik.yaml` and its secret files (mode 0600) into `folder`; the path of the file.
 
@@ -207,7 +214,7 @@ def write_config(folder: Path, members: Sequence[Member], ports: Ports) -> Path:
         "devices": [entry for member in members for entry in _entries(member, ports)],
     }
     file = folder / "latarnik.yaml"
-    _write(file, yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=200), mode=0o644)
+    _write(file, yaml.dump(document, Dumper=_NoAliases, allow_unicode=True, sort_keys=False, width=200), mode=0o644)
     return file
 
 

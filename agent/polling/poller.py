@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.errors import CollectError, NotSupported, Reason, Unreachable
@@ -39,10 +39,13 @@ ANSWERED = frozenset(
 
 @dataclass(slots=True)
 class FacetState:
-    """What is held of one facet between polls. `due` on the monotonic clock; `data` is the last good answer, at `data_at`."""
+    """What is held of one facet between polls. `due` and `not_before` on the monotonic clock: when it is its turn, and until when the device
+    asked to be left alone. `data` is the last good answer, at `data_at`.
+    """
 
     outcome: FacetOutcome | None = None
     due: float = 0.0
+    not_before: float = 0.0
     data: FacetData | None = None
     data_at: float = 0.0
 
@@ -53,6 +56,11 @@ class PollState:
 
     facets: dict[str, FacetState] = field(default_factory=dict)
     in_use: bool | None = None
+
+    def ask_all(self) -> None:
+        """In the next poll it is every facet's turn, but for those that the device asked us to wait with."""
+        for held in self.facets.values():
+            held.due = held.not_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +139,19 @@ class _Visit:
             await self._ask(facet, held, session)
             if facet.decides_use:
                 self.state.in_use = self._use(deciding)
+        if not self.asked:
+            await self._sign_of_life(session)
+
+    async def _sign_of_life(self, session: Session) -> None:
+        """A poll in which no facet was due still has to see the device: the first facet that it is known to answer is asked."""
+        now = self.clock.monotonic()
+        for facet in self.plugin.facets:
+            held = self.state.facets.get(facet.name)
+            if held is None or held.outcome is None or held.outcome.status is FacetStatus.UNSUPPORTED or now < held.not_before:
+                continue
+            if facet.light or self.state.in_use is False:
+                await self._ask(facet, held, session)
+                return
 
     def _answered(self, name: str) -> bool:
         held = self.state.facets.get(name)
@@ -173,7 +194,7 @@ class _Visit:
     def _failed(self, facet: Facet, held: FacetState, error: CollectError, *, asked: bool) -> None:
         """The facet's last answer goes: an old value is never shown as fresh."""
         held.data = None
-        held.due = self.clock.monotonic() + (error.retry_after or 0.0)
+        held.due = held.not_before = self.clock.monotonic() + (error.retry_after or 0.0)
         held.outcome = self._outcome(facet, FacetStatus.FAILED, error.reason, error.detail)
         if error.reason in ANSWERED:
             self._reached(facet)
@@ -216,6 +237,9 @@ class _Visit:
                 self._failed(facet, held, error, asked=False)
 
     def snapshot(self, at: datetime, duration: float) -> Snapshot:
+        if not self.reachable:
+            # When it answers again it may have been restarted, mended or replaced: everything is asked anew.
+            self.state.ask_all()
         identity = Identity()
         readings: list[Reading] = []
         components: dict[str, Component] = {}
@@ -226,7 +250,10 @@ class _Visit:
             if held is None or held.outcome is None:
                 continue
             outcome = held.outcome
-            if outcome.status is FacetStatus.OK and self.clock.monotonic() - held.data_at > self._every(facet) * self.cadence.missed:
+            if outcome.status is FacetStatus.OK and not self.reachable:
+                outcome = replace(outcome, status=FacetStatus.STALE, detail="the device does not answer")
+                held.data = None
+            elif outcome.status is FacetStatus.OK and self.clock.monotonic() - held.data_at > self._every(facet) * self.cadence.missed:
                 outcome = FacetOutcome(
                     status=FacetStatus.STALE,
                     source=facet.source,

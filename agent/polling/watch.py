@@ -466,7 +466,7 @@ class Watch:
         )
 
     def _incidents(self, watched: Watched, device: str) -> tuple[Incident, ...]:
-        return tuple(i for i in watched.incidents.values() if i.device == device)
+        return tuple(i for i in watched.incidents.values() if i.device == device and i.state is not IncidentState.RECOVERED)
 
 
 def _worth_a_write(incident: Incident, before: Incident | None) -> bool:

@@ -3,11 +3,11 @@
 Texts and fields cannot disagree: the templates see only `fields`, which is also what a desk stores as data. Its keys are public, `schema` 1:
 
     schema, step, role, language, timezone, written_at, note
-    case, key, incident, state, opened_at, since, site, room, device, plan, evidence_note, missing: [word]
+    case, key, incident, state, opened_at, since, site, room, device, plan, plan_name, evidence_note, missing: [word]
     identity, parent (null: it hangs on nothing): {vendor model serial firmware hardware mac name known_at}
     fault: {code component severity title summary advice part readings: [{metric value state labels component raw}]}
     fault.part (null: the device itself): {kind key name model serial firmware mac state raw}
-    contract (null: none known): {id number plan starts ends purchased address contact: {name phone email}}
+    contract (null: none known): {id number plan starts ends purchased proof_of_purchase address contact: {name phone email}}
     checklist: [{id question answer detail}], evidence: [{name media_type size sha256 collected_at}], deadlines: [{name due starts_when}]
 
 '' is unknown; a time is ISO 8601 with the offset of `timezone`, or null. Words (`answer`, `severity`, `step`, `role`, `missing`, a deadline's `name`)
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agent.model import Artifact, Case, Component, Contract, Fault, Identity, Reading, StepKind, Text, TicketDraft
+from agent.service.completeness import MISSING
 
 SCHEMA = 1
 LANGUAGES = ("pl", "en")
@@ -58,34 +59,24 @@ WORDS: dict[str, Text] = {
     "heater": Text("heater", "grzałka"),
     "sensor": Text("sensor", "czujnik"),
     "application": Text("application", "aplikacja"),
+    "part": Text("part", "część"),
     "reaction": Text("reaction", "reakcja"),
     "acceptance": Text("acceptance of the report", "uznanie zasadności zgłoszenia"),
     "repair": Text("repair", "naprawa"),
     "shipping": Text("shipping of the replacement", "wysyłka sprzętu zastępczego"),
     "delivery": Text("delivery of the replacement", "dostawa sprzętu zastępczego"),
     "return": Text("return of the faulty unit", "zwrot uszkodzonego sprzętu"),
-    "serial": Text("serial number of the faulty unit", "numer seryjny uszkodzonego urządzenia"),
-    "model": Text("model", "model"),
-    "firmware": Text("firmware version", "wersja oprogramowania"),
-    "contract": Text("service contract", "umowa serwisowa"),
-    "contract_number": Text("service contract number", "numer umowy serwisowej"),
-    "contract_valid": Text("a service contract that is in force", "obowiązująca umowa serwisowa"),
-    "plan": Text("service level", "poziom usługi"),
-    "purchase_date": Text("date of purchase", "data zakupu"),
-    "proof_of_purchase": Text("proof of purchase", "dowód zakupu"),
-    "contact": Text("contact person", "osoba kontaktowa"),
-    "address": Text("delivery address", "adres dostawy"),
-    "evidence": Text("logs of the device", "logi z urządzenia"),
 }
-"""The program's words as people say them. A word that is not here is shown as it is."""
+"""The program's words as people say them; those of `Case.missing` stand in `completeness.MISSING`."""
 
 
-def draft(case: Case, step: StepKind, language: str, note: str = "", *, zone: str, at: datetime, role: str = "internal") -> TicketDraft:
+def draft(case: Case, step: StepKind, language: str, note: str = "", *, zone: str, at: datetime, role: str = "internal", plan_name: str = "") -> TicketDraft:
     """What is written into a ticket at this step.
 
     `language` pl or en; `note` in that language, as `recovered_note` and the others below make it (a comment is nothing but its note).
     `zone` is the IANA name of the site's time zone: all times are shown in it. `at`: when this is written; a resend carries the same.
     `role` of the desk: a vendor is greeted, is not told what our own people should do, and is never told that a case is closed.
+    `plan_name`: the service level as people call it; without it the plan is named as in the catalogue.
     The subject is the same for all steps of a case: a helpdesk finds the thread by it.
     ValueError: another language, a comment without a note, or an attachment with neither a note nor evidence in the case.
     """
@@ -95,7 +86,7 @@ def draft(case: Case, step: StepKind, language: str, note: str = "", *, zone: st
         raise ValueError("a comment needs a note")
     if step is StepKind.ATTACH and not note.strip() and not case.evidence:
         raise ValueError("an attachment needs a note, or a case with evidence")
-    fields = _fields(case, step, language, note.strip(), ZoneInfo(zone), at, role)
+    fields = _fields(case, step, language, note.strip(), ZoneInfo(zone), at, role, plan_name)
     body = _environment(language).get_template(f"{step.value}.{language}.j2").render(f=fields)
     return TicketDraft(case=case.id, key=case.key, subject=_subject(case, language), body=body.strip() + "\n", language=language, fields=fields)
 
@@ -124,12 +115,12 @@ def evidence_note(artifacts: Iterable[Artifact], language: str, *, zone: str) ->
 def arrived_note(words: Iterable[str], language: str) -> str:
     """What was missing before (words as in `Case.missing`) is known now."""
     head = Text("Data that was missing has been added:", "Uzupełniono brakujące dane:")[language]
-    return "\n".join((head, *(f"- {word(w, language)}" for w in words)))
+    return "\n".join((head, *(f"- {_shown(MISSING, w, language)}" for w in words)))
 
 
-def word(code: str, language: str) -> str:
-    """One of the program's words as people say it; one that is not known is shown as it is."""
-    return WORDS[code][language] if code in WORDS else code
+def _shown(words: Mapping[str, Text], code: str, language: str) -> str:
+    """A word as people say it; one that is not known is shown as it is."""
+    return words[code][language] if code in words else code
 
 
 def one_line(value: object) -> str:
@@ -149,7 +140,8 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,  # an included line ends where its file does
     )
-    environment.filters["word"] = lambda code: word(code, language)
+    environment.filters["word"] = lambda code: _shown(WORDS, code, language)
+    environment.filters["lacking"] = lambda code: _shown(MISSING, code, language)
     return environment
 
 
@@ -159,7 +151,7 @@ def _subject(case: Case, language: str) -> str:
     return whole if len(whole) <= SUBJECT_LENGTH else whole[: SUBJECT_LENGTH - 1].rstrip() + "…"
 
 
-def _fields(case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo, at: datetime, role: str) -> dict[str, Any]:
+def _fields(case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo, at: datetime, role: str, plan_name: str) -> dict[str, Any]:
     known_at = _time(case.identity_at, zone)
     return {
         "schema": SCHEMA,
@@ -181,7 +173,8 @@ def _fields(case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo
         "identity": _identity(case.identity, known_at),
         "parent": _identity(case.parent, known_at) if case.parent else None,
         "fault": _fault(case.fault, case, language),
-        "plan": case.plan or (case.contract.plan if case.contract else ""),
+        "plan": case.plan,
+        "plan_name": plan_name,
         "contract": _contract(case.contract) if case.contract else None,
         "checklist": [{"id": c.id, "question": c.question[language], "answer": c.answer.value, "detail": c.detail[language]} for c in case.checklist],
         "evidence": [
@@ -234,6 +227,7 @@ def _contract(contract: Contract) -> dict[str, Any]:
         "starts": _day(contract.starts),
         "ends": _day(contract.ends),
         "purchased": _day(contract.purchased),
+        "proof_of_purchase": contract.proof_of_purchase,
         "contact": {"name": contract.contact_name, "phone": contract.contact_phone, "email": contract.contact_email},
         "address": contract.address,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -43,10 +43,8 @@ JSON_READS: Final = frozenset(
         (FIRMWARE, "status"),
     }
 )
-BRAND: Final = f"{PARAMETERS}?action=list&group=root.Brand"
-FOR_EVERY_ACCOUNT: Final = frozenset({BASIC_DEVICE_INFO, BRAND})
-"""What the lowest account may read."""
 GET_READS: Final = frozenset({TEMPERATURES, DISKS, DISK_HEALTH, SYSTEM_LOG, REPORT_TEXT, REPORT_ZIP, REPORT_PICTURE})
+IDENTITY_GROUPS: Final = ("root.Brand", "root.Properties.Firmware", "root.Properties.System")
 _GROUP: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)*")
 
 _UNKNOWN_CODES: Final = frozenset({300, 404, 405, 410, 417, 501, 2002, 2003, 2004, 2100})
@@ -176,11 +174,12 @@ class AxisClient:
         known.add(path)
 
     async def _show_good(self, account: str) -> None:
-        """Log in where every account may read. Raises LoginRefused when the account is not good."""
+        """Log in where every account may read. Raises LoginRefused when the account is not good. A device that has neither interface is no Axis device."""
         try:
             await self.json_api(BASIC_DEVICE_INFO, "getAllProperties", account=account)
         except (NotSupported, BadPayload):
-            await self.text(BRAND, account=account)
+            with suppress(NotSupported):
+                await self.param(*IDENTITY_GROUPS, account=account)
         self.shown_good.add(account)
 
 
@@ -202,6 +201,10 @@ def parameters_path(groups: Sequence[str]) -> str:
     """The request for these parameter groups. Commas are sent encoded, as devices were seen to take them."""
     query = "action=list" + (f"&group={'%2C'.join(groups)}" if groups else "")
     return f"{PARAMETERS}?{query}"
+
+
+FOR_EVERY_ACCOUNT: Final = frozenset({BASIC_DEVICE_INFO, parameters_path(IDENTITY_GROUPS)})
+"""What the lowest account may read."""
 
 
 def _is_parameter_list(target: str, params: str) -> bool:

@@ -23,10 +23,11 @@ LOG_TIMEOUT = 60.0
 
 # --- scrubbing --------------------------------------------------------------------------------------------------------
 
-_SECRET = rb"[\w.\- ]*(?:passw|passphrase|passwd|pwd|secret|token|community|credential|privatekey|private_key|privkey|authkey|apikey|api_key|psk)[\w.\-]*"
-_PAIR = re.compile(rb"(?im)^([ \t]*(?:root\.)?" + _SECRET + rb"[ \t]*[=:][ \t]*)(?![ \t]*$)[^\r\n]+")
-_QUOTED = re.compile(rb"(?i)([\"']?\b" + _SECRET + rb"[\"']?\s*[=:]\s*)([\"'])(?:(?!\2)[^\r\n])+\2")
-_IN_LINE = re.compile(rb"(?i)\b((?:password|passwd|passphrase|pwd|token|secret)\s*[=:]\s*)[^\s\"'&,;]+")
+_NAMES = rb"(?:passw|passphrase|passwd|pwd|secret|token|community|credential|privatekey|private_key|privkey|authkey|apikey|api_key|psk)[\w.\-]{0,80}"
+# Every repetition is bounded: a device may send one line of megabytes, and the time must grow with the length alone.
+_PAIR = re.compile(rb"(?im)^([ \t]{0,40}[\w.\- ]{0,120}" + _NAMES + rb"[ \t]{0,8}[=:][ \t]{0,8})(?=[^\s])[^\r\n]+")
+_QUOTED = re.compile(rb"(?i)([\"']?\b[\w.\-]{0,40}" + _NAMES + rb"[\"']?\s{0,8}[=:]\s{0,8})([\"'])(?:(?!\2)[^\r\n]){1,4096}\2")
+_IN_LINE = re.compile(rb"(?i)\b((?:password|passwd|passphrase|pwd|token|secret)\s{0,8}[=:]\s{0,8})[^\s\"'&,;]+")
 _URL = re.compile(rb"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@]{1,256}@")
 _HEADER = re.compile(rb"(?im)\b(authorization[ \t]*:[ \t]*)[^\r\n]+")
 _KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]{0,32}PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)

@@ -24,7 +24,7 @@ async def _identity_account(client: AxisClient) -> dict[str, Any] | str:
     try:
         return await client.json_api(axis.BASIC_DEVICE_INFO, "getAllProperties")
     except NotSupported:
-        return await client.param("root.Brand", "root.Properties.Firmware", "root.Properties.System")
+        return await client.param(*axis.IDENTITY_GROUPS)
 
 
 async def _readiness(client: AxisClient) -> parse.Timed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ MAX_UPTIME = 50 * 365 * 86400.0
 _SERIAL = re.compile(r"[0-9A-F]{12}")
 _SPEAKS = re.compile(r"speaker|intercom|door ?(?:station|phone)|audio|horn", re.IGNORECASE)
 _THERMAL = re.compile(r"(?:^|\.)(Sensor|Heater|Fan)\.([A-Za-z]{1,8}\d{1,4})\.(\w{1,32})$")
+_KEY = re.compile(r"[\w.-]{1,200}")
 _ERROR_LINE = re.compile(r"^\s*#\s*Error\b", re.IGNORECASE)
 
 
@@ -76,7 +78,7 @@ def parameters(text: str) -> dict[str, str]:
     for line in text.splitlines():
         key, equals, value = line.partition("=")
         key = key.strip().removeprefix("root.")
-        if equals and re.fullmatch(r"[\w.-]{1,200}", key):
+        if equals and _KEY.fullmatch(key):
             found[key] = value.strip()
     if not found:
         raise BadPayload(f"not one key=value line in {len(text)} characters")
@@ -189,7 +191,10 @@ def readiness(raw: Timed) -> FacetData:
 
 
 def firmware_status(payload: object) -> FacetData:
-    """firmwaremanagement.cgi status. Only applicable fields are sent; `isCommited` is the spelling of devices, `isCommitted` of some papers."""
+    """firmwaremanagement.cgi status. `isCommited` is the spelling of devices, `isCommitted` of some papers.
+
+    Only fields that apply are sent, so a device that names no `resetSource` has nothing to say of its last start.
+    """
     data = _data(payload, "firmwaremanagement")
     version, reset = word(data.get("activeFirmwareVersion")), word(data.get("resetSource"), 64).lower()
     committed = flag(data.get("isCommited", data.get("isCommitted")))
@@ -197,10 +202,9 @@ def firmware_status(payload: object) -> FacetData:
     if pending is None and committed is not None:
         pending = not committed
     readings = () if pending is None else (Reading(metric="latarnik_axis_firmware_commit_pending", value=float(pending)),)
-    facts = {"reset_source": reset} if reset else {}
-    if not (version or readings or facts):
+    if not (version or readings or reset):
         raise BadPayload("firmwaremanagement: the answer holds none of activeFirmwareVersion, isCommited, pendingCommit, resetSource")
-    return FacetData(identity=Identity(firmware=version), readings=readings, facts=facts)
+    return FacetData(identity=Identity(firmware=version), readings=readings, facts={"reset_source": reset})
 
 
 # --- temperatures, fans, heaters --------------------------------------------------------------------------------------
@@ -222,8 +226,8 @@ def _thermal(text: str) -> dict[str, dict[str, dict[str, str]]]:
 def _sensor_names(sensors: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Id → the name it is known by: the device's own, with the id where two share one; the id where it has none."""
     names = {ident: word(fields.get("Name"), 64) for ident, fields in sensors.items()}
-    shared = {name for name in names.values() if list(names.values()).count(name) > 1}
-    return {ident: ident if not name else f"{name} ({ident})" if name in shared else name for ident, name in names.items()}
+    times = Counter(names.values())
+    return {ident: ident if not name else f"{name} ({ident})" if times[name] > 1 else name for ident, name in names.items()}
 
 
 def temperatures(text: str) -> FacetData:

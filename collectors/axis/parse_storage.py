@@ -99,7 +99,7 @@ def disk_health(body: bytes) -> FacetData:
             readings.append(Reading(metric="latarnik_axis_storage_wear_ratio", value=wear / 100, labels=(key,), component=key, raw=word(disk.get("wear"))))
         if healthy in (0, 1):
             readings.append(Reading(metric="latarnik_axis_storage_self_check_ok", value=healthy, labels=(key,), component=key))
-        warm = celsius(kelvin - KELVIN) if kelvin is not None and kelvin > 0 else None
+        warm = celsius(kelvin - KELVIN) if kelvin is not None else None
         if warm is not None:
             readings.append(
                 Reading(metric="latarnik_device_temperature_celsius", value=warm, labels=(key,), component=key, raw=f"{word(disk.get('temperature'))} K")

@@ -90,11 +90,14 @@ def rebooted(snapshot: Snapshot, history: History, _device: Device) -> Iterator[
 
 
 def crashed(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
-    """The device names a crash as the cause of its last start. It says so until its next start, so one boot is one fault."""
-    source = snapshot.facts.get("reset_source", "")
-    if "crash" in source:
+    """The device names a crash as the cause of its last start. It says so until its next start, so one boot is one fault.
+
+    Its status was answered and names another cause or none: that start was no crash, as devices send the field only where it applies.
+    """
+    source = snapshot.facts.get("reset_source")
+    if source is not None and "crash" in source:
         yield Fault(code=code.CRASHED, severity=Severity.WARNING, summary="The device restarted after a crash, by its own account")
-    elif source:
+    elif source is not None:
         yield Healthy(code=code.CRASHED)
 
 
@@ -204,13 +207,16 @@ def _parts(snapshot: Snapshot, readings: Iterable[Reading], name: str, severity:
 
 
 def storage(snapshot: Snapshot, history: History, device: Device) -> Iterator[Judgement]:
-    """Each disk: failed, or expected and not there. A slot that never held a working medium is not missed."""
+    """Each disk: failed, failing its own check, or expected and not there. A slot that never held a working medium is not missed."""
     if _starting(snapshot):
         return
+    checks = {reading.component: reading for reading in snapshot.of("latarnik_axis_storage_self_check_ok")}
     listed = {reading.component: reading for reading in snapshot.of("latarnik_axis_storage_status")}
     for disk, reading in listed.items():
-        part = snapshot.component(disk)
-        if reading.state == "ok":
+        part, check = snapshot.component(disk), checks.get(disk)
+        if reading.state == "ok" and check is not None and not check.value:
+            yield _lost(disk, "it fails its own check", part, (reading, check))
+        elif reading.state == "ok":
             yield Healthy(code=code.STORAGE_FAILED, component=disk)
         elif reading.state == "failed":
             yield _lost(disk, "the device says it failed", part, (reading,))
@@ -272,24 +278,20 @@ def _lost(disk: str, why: str, part: Component | None, proof: tuple[Reading, ...
 
 
 def storage_worn(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
-    """Media near the end of their life, or failing their own check. Media that say nothing of it are not judged."""
+    """Media near the end of their life. One that says nothing of it is not judged, nor one that does not work: that is its own fault."""
     if _starting(snapshot):
         return
-    wear = {reading.component: reading for reading in snapshot.of("latarnik_axis_storage_wear_ratio")}
-    check = {reading.component: reading for reading in snapshot.of("latarnik_axis_storage_self_check_ok")}
-    for disk in {**wear, **check}:
-        used, passed = wear.get(disk), check.get(disk)
-        proof = tuple(reading for reading in (used, passed) if reading is not None)
-        life = used.value if used is not None and used.value is not None else 0.0
-        failed = passed is not None and not passed.value
-        if life < WORN and not failed:
+    broken = {reading.component for reading in snapshot.of("latarnik_axis_storage_status") if reading.state != "ok"}
+    for used in snapshot.of("latarnik_axis_storage_wear_ratio"):
+        disk = used.component
+        if used.value is None or disk in broken:
+            continue
+        if used.value < WORN:
             yield Healthy(code=code.STORAGE_WORN, component=disk)
             continue
-        said = [f"{life:.0%} of its life is used"] * (life >= WORN) + ["it fails its own check"] * failed
-        severity = Severity.CRITICAL if failed or life >= WORN_OUT else Severity.WARNING
-        yield Fault(
-            code=code.STORAGE_WORN, component=disk, severity=severity, summary=f"Storage {disk}: {', '.join(said)}", proof=proof, part=snapshot.component(disk)
-        )
+        severity = Severity.CRITICAL if used.value >= WORN_OUT else Severity.WARNING
+        summary = f"Storage {disk}: {used.value:.0%} of its life is used"
+        yield Fault(code=code.STORAGE_WORN, component=disk, severity=severity, summary=summary, proof=(used,), part=snapshot.component(disk))
 
 
 Rule = Callable[[Snapshot, History, Device], Iterable[Judgement]]

@@ -11,46 +11,33 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from agent.errors import Busy, CollectError, Forbidden, LoginBlocked, LoginRefused, NotTrusted, Reason
 from agent.model import Device, HttpCredential
 from agent.ports import Services
 from collectors.poly.login import SESSION_COOKIE, TOKEN_COOKIE, TOKEN_HEADER, Entry, Verdict, cookies, judge, token_of
 from collectors.poly.settings import settings_of
+from collectors.poly.waits import HEAD_WAIT, LATER_WAIT, LOCKOUT_WAIT, ODD_WAITS, Turn, Wait, instant
 from collectors.transport import HttpAnswer, HttpConnection
 from collectors.transport.http import BODY_LIMIT
 
 PATH = "/rest/session"
 PROBE = "/rest/system"
 
-LOCKOUT_WAIT = 90.0
-"""Seconds without a login after SessionPortLockout: the shortest lock a device can be set to is 60."""
-LATER_WAIT = 60.0
-HEAD_WAIT = 2.0
-"""Seconds that other requests give way to a download: until its request is surely with the device, which may take minutes to pack the file."""
-ODD_WAITS = (180.0, 900.0, 2700.0)
-"""A refusal without a reason is tried again after these. A restart takes about 3 minutes; ten failures in a row can lock the port."""
-
 _NOT_SENT = frozenset({Reason.REFUSED, Reason.DNS, Reason.TLS})
+_WEB_DOWN = frozenset({Reason.REFUSED, Reason.RESET})
+"""No connection is taken: the web interface is starting anew or off, and with it went its sessions and their tokens."""
 _NO_SESSION = frozenset({401, 403})
 
 
 @dataclass(slots=True)
 class Visit:
-    """One visit's connection. `renewed`: its one new login after a lost session has been used up."""
+    """One visit's connection. `answered`: the device answered in it. `renewed`: its one new login after a lost session has been used up."""
 
     http: HttpConnection
+    answered: bool = False
     renewed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """No login before `until`."""
-
-    until: datetime
-    reason: Reason
-    detail: str
 
 
 class ManagementSession:
@@ -120,7 +107,7 @@ class ManagementSession:
 
     async def _download(self, visit: Visit, path: str, limit: int, timeout: float) -> AsyncGenerator[bytes, None]:
         await self._turn.acquire()
-        turn = _Turn(self._turn)
+        turn = Turn(self._turn)
         began = False
 
         def head(answer: HttpAnswer) -> None:
@@ -204,7 +191,7 @@ class ManagementSession:
         version, _, count = facts.get("poly.odd", "").rpartition(":")
         if count.isdecimal() and version == self._credential_version():
             self._odd = int(count)
-        if until := _instant(facts.get("poly.wait_until", "")):
+        if until := instant(facts.get("poly.wait_until", "")):
             reason = facts.get("poly.wait_reason", "")
             known = Reason(reason) if reason in (Reason.LOCKOUT, Reason.SESSIONS_FULL, Reason.BOOTING) else Reason.BOOTING
             self._wait = Wait(until, known, "the device asked us to come later, before the agent's restart")
@@ -212,10 +199,10 @@ class ManagementSession:
             self._id, self._token, self._found = kept["session"], kept.get("token", ""), True
             self._saved_token, self._version = self._token, kept.get("version", "")
             self._rotates = self._unsure = kept.get("rotates") == "yes"
-            saved = _instant(kept.get("at", ""))
+            saved = instant(kept.get("at", ""))
             age = max(0.0, (now - saved).total_seconds()) if saved and self._rotates else 0.0
             self._used = self._clock.monotonic() - age
-        elif started := _instant(kept.get("login_started", "")):
+        elif started := instant(kept.get("login_started", "")):
             if started + idle > now:
                 self._wait = Wait(started + idle, Reason.SESSIONS_FULL, "a login of an earlier run ended unseen; the session it may have opened is waited out")
             await self._services.vault.put(self.device.id, {})
@@ -357,9 +344,13 @@ class ManagementSession:
             headers["Content-Type"] = "application/json"
         try:
             answer = await visit.http.request(method, path, account="", body=body, headers=headers, limit=limit)
-        except BaseException:
-            self._unsure = self._unsure or self._rotates
+        except BaseException as error:
+            if not visit.answered and isinstance(error, CollectError) and error.reason in _WEB_DOWN:
+                self._unsure = False
+            else:
+                self._unsure = self._unsure or self._rotates
             raise
+        visit.answered = True
         self._take_token(answer)
         return answer
 
@@ -368,18 +359,6 @@ class ManagementSession:
             self._token = token
             self._rotates = self._rotates or TOKEN_COOKIE in cookies(answer)
             self._unsure = False
-
-
-class _Turn:
-    """A turn that has been taken, and that ends once, whoever ends it."""
-
-    def __init__(self, lock: asyncio.Lock) -> None:
-        self._lock: asyncio.Lock | None = lock
-
-    def over(self) -> None:
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
 
 
 @asynccontextmanager
@@ -393,12 +372,3 @@ async def visiting(session: ManagementSession, http: HttpConnection) -> AsyncIte
 
 def _forbidden(request: str, status: int) -> Forbidden:
     return Forbidden(Reason.FORBIDDEN, f"{request} answered {status}: this account may not read it, or not now")
-
-
-def _instant(text: str) -> datetime | None:
-    """A time of ours from the disk; None for what is none."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

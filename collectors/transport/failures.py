@@ -64,6 +64,6 @@ def _reason(error: BaseException) -> Reason:
         return Reason.TLS
     if isinstance(error, (aiohttp.ServerConnectionError, aiohttp.ClientPayloadError, asyncio.IncompleteReadError)):
         return Reason.RESET
-    if isinstance(cause, ConnectionResetError):  # also without errno: the loop's own "Connection lost"
+    if isinstance(cause, (ConnectionResetError, BrokenPipeError)):  # also without errno, as the libraries raise them themselves
         return Reason.RESET
     return _REASONS.get(cause.errno or 0, Reason.UNREACHABLE) if isinstance(cause, OSError) else Reason.UNREACHABLE

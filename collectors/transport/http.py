@@ -158,8 +158,7 @@ class HttpConnection:
                 self._turn.release()
         except SOCKET_FAILURES as error:
             trouble = failure(error, where=self._where, tried=f"{method} {path}", seconds=clock.monotonic() - start)
-        # Raised out here so that no exception that knows request headers hangs on it.
-        raise trouble
+        raise trouble from None  # aiohttp's exceptions know the request's headers
 
     async def _my_turn(self, seconds: float) -> None:
         if self._turn.locked():
@@ -242,7 +241,7 @@ class HttpConnection:
         if self._device.scheme == "https":
             mode = self._device.tls.mode
             if mode is TlsMode.CA:
-                self._ssl = self._commons.contexts.verified(self._device.tls.ca_file)
+                self._ssl = self._verified()
             else:
                 self._ssl = self._commons.contexts.unverified()
             if mode is TlsMode.PIN:
@@ -254,8 +253,8 @@ class HttpConnection:
                     f"https:{self._port}",
                     lambda: certificate_sha256(self._device.host, self._port, self._commons.contexts.unverified(), timeout.total or self._services.timeout),
                 )
-            if self._fingerprint:
-                check = aiohttp.Fingerprint(bytes.fromhex(self._fingerprint))
+            if mode is not TlsMode.CA and mode is not TlsMode.INSECURE:
+                check = self._check()
         connector = aiohttp.TCPConnector(limit=1, ssl=check, resolver=self._commons.resolver, keepalive_timeout=60)
         session = aiohttp.ClientSession(
             connector=connector,
@@ -267,6 +266,20 @@ class HttpConnection:
         session._retry_connection = False  # noqa: SLF001 - has no public name; a test holds it
         self._session = session
         return session
+
+    def _verified(self) -> ssl.SSLContext:
+        ca_file = self._device.tls.ca_file
+        try:
+            return self._commons.contexts.verified(ca_file)
+        except OSError as error:
+            said = error.strerror or "no certificates in it"
+        raise CollectError(Reason.TLS, f"{self._device.id}: the CA file {ca_file} cannot be used: {said}")
+
+    def _check(self) -> aiohttp.Fingerprint:
+        try:
+            return aiohttp.Fingerprint(bytes.fromhex(self._fingerprint))
+        except ValueError:
+            raise CollectError(Reason.TLS, f"{self._device.id}: not a sha256 fingerprint (64 hex digits): {self._fingerprint!r}") from None
 
     async def _distrust(self, error: aiohttp.ServerFingerprintMismatch | aiohttp.ClientConnectorCertificateError) -> NotTrusted:
         if isinstance(error, aiohttp.ServerFingerprintMismatch):

@@ -42,7 +42,7 @@ _PRIV = {
     "": config.USM_PRIV_NONE,
     "des": config.USM_PRIV_CBC56_DES,
     "aes128": config.USM_PRIV_CFB128_AES,
-    "aes256": config.USM_PRIV_CFB256_AES,
+    "aes256": config.USM_PRIV_CFB256_AES_BLUMENTHAL,  # the lengthening net-snmp uses; the other one is Cisco's
 }
 # What the device itself reports about our credential (RFC 3414, 3.2): its word, not our engine's opinion of an answer.
 _REFUSALS = (errind.UnknownUserName, errind.WrongDigest, errind.DecryptionError, errind.UnsupportedSecurityLevel)

@@ -46,16 +46,22 @@ class Shell:
         """
         if not line.isprintable():
             raise ValueError(f"not one line: {line!r}")
-        self._process.stdin.write((line + self._end).encode())
-        return without_echo(await self.until_prompt(line, timeout=timeout, limit=limit), line)
+        return without_echo(await self._until_prompt(line, send=line + self._end, timeout=timeout, limit=limit), line)
 
-    async def until_prompt(self, tried: str, *, ready: str = "", timeout: float | None = None, limit: int = SHELL_LIMIT) -> str:
-        """What comes up to the prompt (once `ready` was seen), without it."""
+    async def first_prompt(self, ready: str) -> None:
+        """The banner is over: `ready` was in it (when given), and the device waits."""
+        await self._until_prompt("login banner", ready=ready)
+
+    async def _until_prompt(self, tried: str, *, send: str = "", ready: str = "", timeout: float | None = None, limit: int = SHELL_LIMIT) -> str:
         seconds = self._timeout if timeout is None else timeout
         raw = b""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
         trouble: CollectError
         try:
             async with asyncio.timeout(seconds):
+                if send:
+                    self._process.stdin.write(send.encode())
                 while True:
                     piece = await self._process.stdout.read(65536)
                     if not piece:
@@ -67,7 +73,7 @@ class Shell:
                     if text is not None and ready in text:
                         return text
         except (*SOCKET_FAILURES, asyncssh.Error) as error:
-            trouble = _trouble(error, self._where, f"ssh {tried!r}", seconds)
+            trouble = _trouble(error, self._where, f"ssh {tried!r}", loop.time() - start)
         raise trouble from None
 
 
@@ -109,7 +115,7 @@ class SshConnection:
             trouble = _trouble(error, self._where, "ssh shell", clock.monotonic() - start)
         else:
             shell = Shell(process, prompt=prompt, end=end, where=self._where, timeout=self._services.timeout)
-            await shell.until_prompt("login banner", ready=ready)
+            await shell.first_prompt(ready)
             return shell
         raise trouble from None
 
@@ -129,23 +135,7 @@ class SshConnection:
         start = clock.monotonic()
         trouble: CollectError
         try:
-            async with asyncio.timeout(self._services.timeout):
-                self._connection, _ = await asyncssh.create_connection(
-                    lambda: client,
-                    self._device.host,
-                    self._device.ssh_port,
-                    username=credential.username,
-                    known_hosts=([], [], []),
-                    config=None,
-                    agent_path=None,
-                    client_keys=None,
-                    public_key_auth=False,
-                    gss_kex=False,
-                    gss_auth=False,
-                    host_based_auth=False,
-                    preferred_auth="password,keyboard-interactive",
-                    **(_OLD if self._old else {"server_host_key_algs": "default"}),
-                )
+            self._connection = await self._dial(client)
             await self._services.guard.accepted(self._device.id, credential, _WAY)
             return self._connection
         except asyncssh.PermissionDenied:
@@ -171,21 +161,38 @@ class SshConnection:
         return LoginRefused(Reason.AUTH, detail)
 
     async def _shown_key(self) -> str:
-        """The SHA-256 of the host key, from a key exchange that ends before any login."""
+        """The SHA-256 of the host key, from a key exchange that we break off before any login."""
         clock = self._services.clock
         start = clock.monotonic()
-        kex: tuple[()] | str = _OLD["kex_algs"] if self._old else ()
-        keys = _OLD["server_host_key_algs"] if self._old else "default"
-        trouble: CollectError
+        client = _Client(None, "none is good")
+        trouble: CollectError = CollectError(Reason.SSH_ERROR, f"{self._where}: the device shows no host key")
         try:
-            async with asyncio.timeout(self._services.timeout):
-                key = await asyncssh.get_server_host_key(self._device.host, self._device.ssh_port, config=None, kex_algs=kex, server_host_key_algs=keys)
-            if key is not None:
-                return key_sha256(key)
-            trouble = CollectError(Reason.SSH_ERROR, f"{self._where}: the device shows no host key")
-        except (*SOCKET_FAILURES, asyncssh.Error) as error:
+            (await self._dial(client)).abort()
+        except (*SOCKET_FAILURES, asyncssh.Error, ValueError) as error:
             trouble = _trouble(error, self._where, "ssh host key", clock.monotonic() - start)
+        if client.shown:
+            return client.shown
         raise trouble from None
+
+    async def _dial(self, client: _Client) -> asyncssh.SSHClientConnection:
+        async with asyncio.timeout(self._services.timeout):
+            connection, _ = await asyncssh.create_connection(
+                lambda: client,
+                self._device.host,
+                self._device.ssh_port,
+                username=client.username,
+                known_hosts=([], [], []),
+                config=None,
+                agent_path=None,
+                client_keys=None,
+                public_key_auth=False,
+                gss_kex=False,
+                gss_auth=False,
+                host_based_auth=False,
+                preferred_auth="password,keyboard-interactive",
+                **(_OLD if self._old else {"server_host_key_algs": "default"}),
+            )
+        return connection
 
     @property
     def _old(self) -> bool:
@@ -195,8 +202,9 @@ class SshConnection:
 class _Client(asyncssh.SSHClient):
     """Checks the host key, then gives the password once, by whichever of the two ways the device asks for it first."""
 
-    def __init__(self, credential: HttpCredential, expected: str) -> None:
+    def __init__(self, credential: HttpCredential | None, expected: str) -> None:
         self._credential = credential
+        self.username = credential.username if credential else "nobody"
         self._expected = expected
         self.shown = ""
         self.given = False
@@ -220,7 +228,7 @@ class _Client(asyncssh.SSHClient):
         return None if password is None else [password]
 
     def _give(self) -> str | None:
-        if self.given:
+        if self.given or self._credential is None:
             return None
         self.given = True
         return self._credential.password.reveal()

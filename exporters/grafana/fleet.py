@@ -73,7 +73,7 @@ def fleet_row() -> list[Panel]:
             [
                 target(INFO, "A", table=True),
                 target(fleet("latarnik_device_up"), "B", table=True),
-                target(f"count by (job, instance, device) ({fleet(faults)})", "C", table=True),
+                target(f"count by (job, instance, device) ({fleet(faults)}) or 0 * max by (job, instance, device) ({INFO})", "C", table=True),
                 target(fleet("latarnik_device_authentication_blocked"), "D", table=True),
                 target(f"{fleet('latarnik_device_last_success_timestamp_seconds')} * 1000", "E", table=True),
             ],
@@ -93,7 +93,7 @@ def fleet_row() -> list[Panel]:
             overrides=[
                 DEVICE,
                 field("Up", ("mappings", mappings(UP)), COLORED),
-                field("Faults", ("noValue", "0"), ("thresholds", thresholds(GREEN, (1, RED))), COLORED),
+                field("Faults", ("thresholds", thresholds(GREEN, (1, RED))), COLORED),
                 field("Login blocked", ("mappings", mappings({"0": ("no", GREEN), "1": ("yes", RED)})), COLORED),
                 field("Last answer", ("unit", "dateTimeFromNow")),
             ],

@@ -107,9 +107,8 @@ def label_value(value: str) -> str:
     if len(value) > MAX_LABEL:
         value = f"{value[: MAX_LABEL - 1]}…"
     if "\\" in value or '"' in value or "\n" in value:
-        value = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    # Prometheus' lexer takes a NUL for the end of the page.
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in value else value
+        return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return value
 
 
 @dataclass(slots=True)

@@ -89,10 +89,11 @@ def entry(status: DeviceStatus) -> dict[str, Any]:
                 "summary": i.fault.summary,
                 "since": _iso(i.first_seen),
                 "state": i.state.value,
-                "first_sight": i.first_sight,
+                "first_sight": i.first_sight and not i.adopted,
                 "incident": i.id,
             }
             for i in status.incidents
+            if i.active
         ],
         "tickets": [{"case": t.case, "desk": t.desk, "ref": t.ref, "url": t.url} for t in status.tickets],
     }

@@ -49,7 +49,7 @@ class AxisDevice:
         product: Product = DOME_11,
         serial: str = "",
         accounts: Mapping[str, Account] = ACCOUNTS,
-        policy: Policy | None = None,
+        policy: Policy | str | None = None,
         snmp: Access = _NO_SNMP,
         clock: Clock | None = None,
         tuning: Tuning = _PROMPT,
@@ -65,7 +65,7 @@ class AxisDevice:
         generation = product.generation
         self._gate = Gate(
             realm=f"AXIS_{serial}",
-            policy=policy or generation.policy,
+            policy=Policy(policy) if policy else generation.policy,
             qop=generation.qop,
             throttling=generation.throttling,
             clock=self.state.clock,

@@ -18,10 +18,11 @@ Method = Callable[[Call, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 class Problem(Exception):
     """An error a JSON interface answers, by its name in `_CODES`."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str, message: str, *, method: str = "") -> None:
         super().__init__(message)
         self.name = name
         self.message = message
+        self.method = method
 
 
 # Working clients know 2003, 2004, 4000 and 4002 of most interfaces, 400 to 500 of firmware management, 4000/4001 of time and network.
@@ -67,6 +68,8 @@ async def answer(api: Api, call: Call) -> web.StreamResponse:
             raise Problem("invalid", "JSON semantic error: 'params' is not an object")
         reply["data"] = await method(call, parameters)
     except Problem as problem:
+        if problem.method:
+            reply["method"] = problem.method
         reply["error"] = {"code": api.codes[problem.name], "message": problem.message}
     return as_json(reply)
 
@@ -81,7 +84,7 @@ async def _request(api: Api, call: Call) -> dict[str, Any]:
     if api.id == "fwmgr" and call.request.content_type == "multipart/form-data":
         call.require(api.level)
         call.state.counters.changes["firmwaremanagement upgrade"] += 1
-        raise Problem("mismatch", "Firmware image does not match this device.")
+        raise Problem("mismatch", "Firmware image does not match this device.", method="upgrade")
     try:
         request = json.loads(call.body)
     except (ValueError, RecursionError) as error:

@@ -89,7 +89,7 @@ root.TemperatureControl.Sensor.S1.TriggerLow=-40
 """
 
 
-def disk(diskid: str = "SD_DISK", **changes: str | None) -> str:
+def disk(diskid: str = "SD_DISK", /, **changes: str | None) -> str:
     """One disk of disks/list.cgi; a value of None removes the attribute."""
     told: dict[str, str | None] = {
         "diskid": diskid,

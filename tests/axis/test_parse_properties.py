@@ -146,7 +146,7 @@ def test_a_dropped_attribute_of_a_disk_costs_its_own_reading_alone(attribute: st
         "status": {"latarnik_axis_storage_status", "latarnik_device_storage_ok"},
     }.get(attribute, set())
     full = parse_storage.disks(samples.disks(samples.disk(), samples.disk("NetworkShare")))
-    less = parse_storage.disks(samples.disks(samples.disk(**{attribute: None}), samples.disk("NetworkShare")))
+    less = parse_storage.disks(samples.disks(samples.disk("SD_DISK", **{attribute: None}), samples.disk("NetworkShare")))
     kept = [r for r in full.readings if r.component == "NetworkShare" or r.metric not in of]
     assert [r for r in less.readings if r.component == "NetworkShare" or r.metric not in of] == kept
 

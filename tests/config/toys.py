@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -58,7 +58,7 @@ class Mail(BaseModel):
 VENDORS: Mapping[str, type[BaseModel]] = {"axis": Axis, "poly": Poly, "toy": Strict}
 DESKS: Mapping[str, type[BaseModel]] = {"rt": Rt, "mail": Mail}
 CODES = ("axis.storage.failed", "axis.temperature.high", "poly.peripheral.missing")
-TODAY = datetime.date(2026, 11, 21)
+TODAY = dt.date(2026, 11, 21)
 PASSWORD = "correct-horse-8"
 
 
@@ -71,3 +71,13 @@ def load_text(folder: Path, text: str | bytes, environ: Mapping[str, str] | None
     path = folder / "latarnik.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load(path, vendors=VENDORS, desks=DESKS, fault_codes=CODES, environ=environ if environ is not None else {"CAMERA_PASSWORD": PASSWORD}, today=TODAY)
+
+
+def read_cases(name: str) -> dict[str, tuple[str, list[str]]]:
+    """The cases of this file beside the tests: name → (config, what is said of it, line by line)."""
+    cases = {}
+    for block in (Path(__file__).parent / name).read_text(encoding="utf-8").split("\n=== ")[1:]:
+        title, _, rest = block.partition("\n")
+        text, _, said = f"\n{rest}".partition("\n>>>\n")
+        cases[title] = (text.removeprefix("\n") + "\n" if text else "", said.strip().splitlines())
+    return cases

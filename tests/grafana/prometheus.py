@@ -87,7 +87,7 @@ async def prometheus(target: str, folder: Path) -> AsyncIterator[Prometheus]:
 
 async def _ready(process: asyncio.subprocess.Process, client: ClientSession, url: str, log: Path) -> None:
     for _ in range(200):
-        assert process.returncode is None, log.read_text(encoding="utf-8", errors="replace")
+        assert process.returncode is None, _text(log)
         try:
             async with client.get(url) as response:
                 if response.status == 200:
@@ -95,4 +95,8 @@ async def _ready(process: asyncio.subprocess.Process, client: ClientSession, url
         except ClientConnectionError:
             pass  # it does not listen yet
         await asyncio.sleep(0.1)
-    raise AssertionError(f"Prometheus is not ready after 20 s: {log.read_text(encoding='utf-8', errors='replace')}")
+    raise AssertionError(f"Prometheus is not ready after 20 s: {_text(log)}")
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 import exporters.grafana
+from agent.model import Reading
+from exporters.prometheus.endpoints import open_observer
 from tests.grafana.prometheus import Prometheus, prometheus, substitute
 from tests.grafana.target import MetricsTarget, synthetic_fleet
+from tests.prometheus.samples import context, status
 
 DASHBOARD: dict[str, Any] = json.loads((Path(exporters.grafana.__file__).parent / "dashboards" / "fleet.json").read_text(encoding="utf-8"))
 PANELS = [p for p in DASHBOARD["panels"] if p["type"] != "row"]
@@ -118,7 +121,7 @@ async def test_every_panel_has_data_and_a_fault_shows_and_goes(server: Prometheu
     assert await without_data(server) <= EMPTY_WHILE_ALL_IS_WELL
 
 
-async def test_variables_offer_what_there_is(server: Prometheus, metrics_target: MetricsTarget) -> None:
+async def test_variables_and_rules_work(server: Prometheus, metrics_target: MetricsTarget) -> None:
     async def scraped() -> bool:
         return bool(await server.instant("latarnik_device_info"))
 
@@ -132,21 +135,13 @@ async def test_variables_offer_what_there_is(server: Prometheus, metrics_target:
             if variable["name"] == "device":
                 assert metrics_target.device in values
 
-
-async def test_choosing_a_vendor_narrows_the_fleet(server: Prometheus) -> None:
+    # Choosing a vendor narrows the fleet.
     (panel,) = [p for p in PANELS if p["title"] == "Devices watched"]
     expression = panel["targets"][0]["expr"]
-
-    async def scraped() -> bool:
-        return bool(await server.instant("latarnik_device_info"))
-
-    await eventually("the page is scraped", scraped)
     counts = {vendor: number(await server.instant(substitute(expression, {**VARIABLES, "vendor": vendor}))) for vendor in (".*", "poly", "axis")}
     assert counts[".*"] == counts["poly"] + counts["axis"]
     assert min(counts.values()) > 0
 
-
-async def test_every_rule_is_evaluated_without_an_error(server: Prometheus) -> None:
     async def evaluated() -> bool:
         groups = (await server.get("/api/v1/rules"))["groups"]
         return bool(groups) and all(rule["health"] != "unknown" for group in groups for rule in group["rules"])
@@ -154,3 +149,20 @@ async def test_every_rule_is_evaluated_without_an_error(server: Prometheus) -> N
     await eventually("all rules are evaluated", evaluated)
     groups = (await server.get("/api/v1/rules"))["groups"]
     assert [(rule["name"], rule.get("lastError")) for group in groups for rule in group["rules"] if rule["health"] != "ok"] == []
+
+
+async def test_prometheus_reads_whatever_devices_call_their_sensors(tmp_path: Path) -> None:
+    names = ["", "a\0b", "a\nb\r", '"\\', "\\n", "\u2028\x85", "{}=,# EOF", "ą\U0010ffff", " "]
+    readings = [Reading(metric="latarnik_device_temperature_celsius", value=i, labels=(name,)) for i, name in enumerate(names)]
+    async with open_observer(context()) as observer:
+        observer.device_changed(status(readings=readings))
+        host, port = observer.address
+        async with prometheus(f"{host}:{port}", tmp_path) as server:
+            query = "latarnik_device_temperature_celsius"
+
+            async def scraped() -> bool:
+                return bool(await server.instant("up"))
+
+            await eventually("the page is scraped", scraped)
+            found = {row["metric"].get("sensor", ""): float(row["value"][1]) for row in await server.instant(query)}
+    assert found == {name: i for i, name in enumerate(names)}

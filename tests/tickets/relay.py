@@ -69,7 +69,7 @@ class Relay:
             await self.released.wait()
         if self.data == "close":
             assert server.transport is not None
-            server.transport.abort()
+            server.transport.close()
         return "250 OK"
 
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:

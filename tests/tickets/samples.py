@@ -66,7 +66,7 @@ CASE = Case(
         contact_email="av@example.org",
         address="ul. Przykładowa 1\n30-001 Kraków",
     ),
-    plan="Partner POLY +",
+    plan="partner-poly-plus",
     checklist=(
         Check(id="network", question=Text("Is it connected to the network?", "Czy produkt jest podłączony do sieci?"), answer=CheckAnswer.YES),
         Check(
@@ -84,7 +84,7 @@ CASE = Case(
     ),
     deadlines=(
         Deadline(name="reaction", due=datetime(2026, 11, 21, 10, 16, 0, tzinfo=UTC)),
-        Deadline(name="delivery", due=None, starts_when=Text("when the vendor accepts the claim", "uznanie zasadności zgłoszenia przez serwis")),
+        Deadline(name="delivery", due=None, starts_when=Text("when the vendor accepts the claim", "z chwilą uznania zasadności zgłoszenia")),
     ),
     missing=("proof_of_purchase",),
 )

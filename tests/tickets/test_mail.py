@@ -141,6 +141,12 @@ def test_a_draft_with_a_time_that_is_none_is_an_error() -> None:
         message(odd, offline(), "s", now=NOW)
 
 
+def test_a_draft_that_does_not_say_when_it_was_written_bears_the_time_of_sending() -> None:
+    undated = step(StepKind.CREATE, 1)
+    del undated.draft.fields["written_at"]
+    assert b"\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n" in message(undated, offline(), "s", now=NOW)
+
+
 async def test_marks_and_reply_address_are_sent_when_they_are_asked_for(tmp_path: Path) -> None:
     async with relay() as kept:
         await mail_desk(tmp_path, kept, auto_submitted=True, reply_to="agent@example.org").create(CREATE)
@@ -414,7 +420,7 @@ def test_the_relay_is_a_host_with_or_without_a_port(smtp: str, tls: str, server:
         ({"password_file": "x"}, "belong together"),
         ({"username": "agent", "password_file": "x", "tls": "none"}, "without encryption"),
         ({"tls": "maybe"}, "starttls"),
-        ({"max_size": 7}, "unit"),
+        ({"max_size": "7 apples"}, "max_size"),
         ({"timeout": "0s"}, "timeout"),
         ({"pasword_file": "x"}, "pasword_file"),
     ],

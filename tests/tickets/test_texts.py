@@ -50,7 +50,7 @@ def test_the_polish_report_holds_all_that_a_service_asks_for(tmp_path: Path) -> 
         "Wersja oprogramowania: 4.6.0-400001",
         "Sala: 3.14",
         "Numer umowy: HZ/2026/0007",
-        "Poziom usługi: Partner POLY +",
+        "Poziom usługi: partner-poly-plus",
         "Umowa obowiązuje do: 2029-01-01",
         "Data zakupu: 2025-12-15",
         "Osoba kontaktowa: Łucja Źdźbło",
@@ -64,13 +64,27 @@ def test_the_polish_report_holds_all_that_a_service_asks_for(tmp_path: Path) -> 
         "- Czy próbowano przywrócić ustawienia fabryczne? nie sprawdzono (program nigdy tego nie robi)",
         f"- raport-serwera.zip, {file.size} B, SHA-256 {file.sha256}, zebrano 2026-11-21T10:15:30+01:00",
         "- reakcja: do 2026-11-21T11:16:00+01:00",
-        "- dostawa sprzętu zastępczego: czas jeszcze nie biegnie; początek: uznanie zasadności zgłoszenia przez serwis",
+        "- dostawa sprzętu zastępczego: czas jeszcze nie biegnie; zacznie biec z chwilą uznania zasadności zgłoszenia",
         "- dowód zakupu",
         "Nasz numer zgłoszenia: LK-000042",
     ):
         assert line in body.splitlines()
     assert "Sprawdź przewód" not in body, "advice is for our own people"
     assert "Zalecenie: Sprawdź przewód kamery." in written(CASE).splitlines()
+
+
+def test_a_part_that_is_itself_what_the_case_is_about_is_shown_once() -> None:
+    part = CASE.fault.part
+    assert part is not None
+    body = written(replace(CASE, identity=Identity(serial=part.serial, model=part.model), parent=Identity(serial="CODEC1")))
+    assert body.count(f"Numer seryjny: {part.serial}\n") == 1
+    assert "CZĘŚĆ" not in body
+    assert "PODŁĄCZONE DO\nNumer seryjny: CODEC1\n" in body
+
+
+def test_the_service_level_is_called_by_its_name() -> None:
+    body = draft(CASE, StepKind.CREATE, "pl", zone=ZONE, at=WRITTEN, plan_name="Partner POLY +").body
+    assert "Poziom usługi: Partner POLY +\n" in body
 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
@@ -128,7 +142,7 @@ def test_the_notes_name_times_in_the_zone_of_the_site(tmp_path: Path) -> None:
     assert recovered_note(OPENED, "pl", zone=ZONE) == "Urządzenie działa poprawnie od 2026-11-21T10:15:30+01:00 (Europe/Warsaw)."
     assert returned_note(OPENED, "en", zone="UTC") == "The fault is back since 2026-11-21T09:15:30+00:00 (UTC)."
     assert arrived_note(("serial", "contract_number", "x_other"), "pl").splitlines()[1:] == [
-        "- numer seryjny uszkodzonego urządzenia",
+        "- numer seryjny urządzenia, które uległo awarii",
         "- numer umowy serwisowej",
         "- x_other",
     ]

@@ -103,6 +103,7 @@ class Responder(asyncio.DatagramProtocol):
         self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.peer = addr
         request = parse(data)
         self.requests.append(request)
         reply = self.answer(request)

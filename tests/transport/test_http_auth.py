@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from agent.model import TlsMode
 from collectors.transport import open_transports, raise_for_status
 from tests.transport.certs import Certificate
 from tests.transport.fakes import ACCOUNT, SERVICE, WRONG, Fakes, device
-from tests.transport.web import Digest, basic, hello, site
+from tests.transport.web import Digest, Handler, basic, hello, site
 
 Certificates = tuple[Certificate, Certificate]
 
@@ -36,9 +37,8 @@ async def test_digest_logs_in_and_counts_its_nonce(fakes: Fakes, algorithm: str,
 
 async def test_the_strongest_offer_is_taken_and_the_password_itself_never_sent(fakes: Fakes, certificates: Certificates) -> None:
     server = Digest(algorithm="SHA-256", also='Digest realm="x", nonce="old", algorithm=MD5, Basic realm="x"')
-    async with site(server, certificates[0].server()) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port)) as http:
-            assert (await http.request("GET", "/a")).status == 200
+    async with site(server, certificates[0].server()) as served, open_transports(fakes.services()) as transports, transports.http(device(served.port)) as http:
+        assert (await http.request("GET", "/a")).status == 200
     assert all(header.startswith("Digest ") and "algorithm=SHA-256" in header for header in served.authorized)
     assert fakes.memory.values["gate-2"]["http_scheme.https"] == "digest-sha256"
 
@@ -150,9 +150,8 @@ async def test_basic_never_goes_over_plain_http_unless_the_device_allows_it(fake
 
 async def test_a_weaker_scheme_than_before_is_refused(fakes: Fakes, certificates: Certificates) -> None:
     server = Digest(algorithm="SHA-256")
-    async with site(server, certificates[0].server()) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port)) as http:
-            await http.request("GET", "/a")
+    async with site(server, certificates[0].server()) as served, open_transports(fakes.services()) as transports, transports.http(device(served.port)) as http:
+        await http.request("GET", "/a")
     for weaker in (basic(), Digest(algorithm="MD5")):
         async with site(weaker, certificates[0].server()) as served, open_transports(fakes.services()) as transports:
             async with transports.http(device(served.port)) as http:
@@ -160,13 +159,16 @@ async def test_a_weaker_scheme_than_before_is_refused(fakes: Fakes, certificates
                     await http.request("GET", "/a")
             assert caught.value.reason is Reason.WEAKER_SCHEME
             assert served.authorized == []
-    async with site(basic()) as served, open_transports(fakes.services()) as transports:  # the other URL scheme has its own memory
-        async with transports.http(device(served.port, scheme="http", allow_basic_over_http=True)) as http:
-            assert (await http.request("GET", "/a")).status == 200
+    async with (
+        site(basic()) as served,
+        open_transports(fakes.services()) as transports,
+        transports.http(device(served.port, scheme="http", allow_basic_over_http=True)) as http,
+    ):  # the other URL scheme has its own memory
+        assert (await http.request("GET", "/a")).status == 200
 
 
 async def test_a_device_that_moves_from_basic_to_digest_is_followed(fakes: Fakes, certificates: Certificates) -> None:
-    servers = iter([basic(), Digest()])
+    servers: Iterator[Handler] = iter([basic(), Digest()])
     current = next(servers)
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
@@ -216,10 +218,9 @@ async def test_a_nonce_is_kept_between_visits_only_for_a_device_that_says_stale(
 
 
 async def test_a_device_that_calls_every_nonce_stale_ends_in_an_error(fakes: Fakes) -> None:
-    async with site(Digest(lifetime=0)) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port, scheme="http")) as http:
-            with pytest.raises(CollectError) as caught:
-                await http.request("GET", "/a")
+    async with site(Digest(lifetime=0)) as served, open_transports(fakes.services()) as transports, transports.http(device(served.port, scheme="http")) as http:
+        with pytest.raises(CollectError) as caught:
+            await http.request("GET", "/a")
     assert caught.value.reason is Reason.AUTH
     assert fakes.guard.words == ["before", "unclear"]
 
@@ -229,9 +230,12 @@ async def test_an_overload_says_nothing_about_the_credential(fakes: Fakes, certi
     async def overloaded(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=status)
 
-    async with site(basic(overloaded), certificates[0].server()) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port)) as http:
-            assert (await http.request("GET", "/a")).status == status
+    async with (
+        site(basic(overloaded), certificates[0].server()) as served,
+        open_transports(fakes.services()) as transports,
+        transports.http(device(served.port)) as http,
+    ):
+        assert (await http.request("GET", "/a")).status == status
     assert fakes.guard.words == ["before", "unclear"]
     assert "accepted_http" not in fakes.memory.values["gate-2"]
 
@@ -240,9 +244,12 @@ async def test_a_403_proves_the_credential_and_is_an_answer(fakes: Fakes, certif
     async def no(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=403)
 
-    async with site(basic(no), certificates[0].server()) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port)) as http:
-            answer = await http.request("GET", "/a")
+    async with (
+        site(basic(no), certificates[0].server()) as served,
+        open_transports(fakes.services()) as transports,
+        transports.http(device(served.port)) as http,
+    ):
+        answer = await http.request("GET", "/a")
     with pytest.raises(Forbidden):
         raise_for_status(answer)
     assert fakes.guard.words == ["before", "accepted"]
@@ -253,10 +260,13 @@ async def test_a_time_out_after_the_credential_was_sent_is_unclear(fakes: Fakes,
         await asyncio.sleep(30)
         return web.Response()
 
-    async with site(basic(slow), certificates[0].server()) as served, open_transports(fakes.services(timeout=0.3)) as transports:
-        async with transports.http(device(served.port)) as http:
-            with pytest.raises(Unreachable) as caught:
-                await http.request("GET", "/a")
+    async with (
+        site(basic(slow), certificates[0].server()) as served,
+        open_transports(fakes.services(timeout=0.3)) as transports,
+        transports.http(device(served.port)) as http,
+    ):
+        with pytest.raises(Unreachable) as caught:
+            await http.request("GET", "/a")
     assert caught.value.reason is Reason.TIMEOUT
     assert fakes.guard.words == ["before", "unclear"]
 
@@ -269,13 +279,16 @@ async def test_a_cancelled_attempt_is_unclear(fakes: Fakes, certificates: Certif
         await asyncio.sleep(30)
         return web.Response()
 
-    async with site(basic(slow), certificates[0].server()) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port)) as http:
-            task = asyncio.create_task(http.request("GET", "/a"))
-            await arrived.wait()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+    async with (
+        site(basic(slow), certificates[0].server()) as served,
+        open_transports(fakes.services()) as transports,
+        transports.http(device(served.port)) as http,
+    ):
+        task = asyncio.create_task(http.request("GET", "/a"))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert fakes.guard.words == ["before", "unclear"]
 
 
@@ -309,10 +322,13 @@ async def test_no_error_and_nothing_behind_it_shows_a_secret(fakes: Fakes, certi
         return web.Response()
 
     secrets = ("s3cret", "T3BlcmF0b3I", "Basic b")
-    async with site(basic(garbage), certificates[0].server()) as served, open_transports(fakes.services()) as transports:
-        async with transports.http(device(served.port, mode=TlsMode.INSECURE)) as http:
-            with pytest.raises(CollectError) as caught:
-                await http.request("GET", "/a")
+    async with (
+        site(basic(garbage), certificates[0].server()) as served,
+        open_transports(fakes.services()) as transports,
+        transports.http(device(served.port, mode=TlsMode.INSECURE)) as http,
+    ):
+        with pytest.raises(CollectError) as caught:
+            await http.request("GET", "/a")
     error: BaseException | None = caught.value
     seen = []
     while error is not None:

@@ -111,4 +111,4 @@ class Digest:
         offer = f'Digest realm="AXIS_00408C000001", nonce="{nonce}", algorithm={self.algorithm}'
         offer += f', qop="{self.qop}"' if self.qop else ""
         offer += ", stale=true" if stale else ""
-        return web.Response(status=401, headers=[("WWW-Authenticate", offer), *([("WWW-Authenticate", self.also)] if self.also else [])], text="no")  # type: ignore[arg-type] # pairs are taken
+        return web.Response(status=401, headers=[("WWW-Authenticate", offer), *([("WWW-Authenticate", self.also)] if self.also else [])], text="no")

@@ -194,7 +194,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     path = folder / "ticket.json"
     try:
         content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
     try:
         ticket = json.loads(content)

@@ -30,7 +30,7 @@ BASE64_COST = 1.37
 HEADROOM = 64 * 1024
 """A file of SIZE / 1.37 - 64 KiB fits into a message of SIZE bytes: base64 with line ends, text and headers (measured with a stock Postfix)."""
 
-SLOWEST = 16 * 1024
+SLOWEST = 48 * 1024
 """Bytes a second. A slower line than this is taken for a broken one while a message is being sent."""
 
 log = logger(__name__)

@@ -44,7 +44,10 @@ def message(step: Step, settings: MailSettings, site: str, *, now: datetime, att
 def message_id(step_id: str, settings: MailSettings, site: str) -> str:
     """`<step.id@site.domain-of-sender>`: unique in the world, and known before and after the message was sent."""
     label = re.sub(r"[^a-z0-9]+", "-", site.lower()).strip("-") or "site"
-    return f"<{quote(step_id, safe='')}@{label}.{settings.sender.rpartition('@')[2]}>"
+    local = quote(step_id, safe="").replace("..", ".%2E")  # two dots in a row, or one at the end, are no identifier
+    if local.endswith("."):
+        local = f"{local[:-1]}%2E"
+    return f"<{local}@{label}.{settings.sender.rpartition('@')[2]}>"
 
 
 def first_of_thread(step: Step, settings: MailSettings, site: str) -> str:
