@@ -18,6 +18,7 @@ from collectors.transport.challenge import Challenge, Scheme, parse_challenges, 
 from collectors.transport.digest import DigestSession, new_session
 
 WAY = "http"
+GUARDED_KEPT = 256  # a path may hold an id of the device's making; forgetting one costs one question more
 FORBIDDEN_KEPT = 24  # paths an account may not read; a vendor asks about as many in all
 
 
@@ -114,6 +115,8 @@ class Login:
 
     async def challenged(self, path: str, headers: list[str]) -> None:
         """A request without a credential was answered 401: take up what is offered. Raises WEAKER_SCHEME, or AUTH when nothing can be used."""
+        if len(self._known.guarded) >= GUARDED_KEPT:
+            self._known.guarded.clear()
         self._known.guarded.add(path)
         await self._take(parse_challenges(headers))
 

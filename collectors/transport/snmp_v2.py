@@ -56,6 +56,7 @@ class CommunityConnection:
         self._where = f"{device.host}:{device.snmp_port}"
         self._host = ""
         self._session: _Session | None = None
+        self._turn = asyncio.Lock()  # gufo's socket takes the next answer for its own
 
     async def get(self, oids: Sequence[str]) -> dict[str, SnmpValue]:
         wanted = list(dict.fromkeys(map(checked_oid, oids)))
@@ -126,7 +127,8 @@ class CommunityConnection:
         for attempt in range(1, TRIES + 1):
             asked = clock.monotonic()
             try:
-                async with asyncio.timeout(seconds):
+                async with self._turn, asyncio.timeout(seconds):
+                    asked = clock.monotonic()
                     return await call()
             except TimeoutError:
                 if clock.monotonic() - asked < seconds / 2:

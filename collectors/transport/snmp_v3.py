@@ -192,6 +192,7 @@ class UserConnection:
         self._host = ""
         self._proven = False
         self._refused = False
+        self._turn = asyncio.Lock()
 
     async def get(self, oids: Sequence[str]) -> dict[str, SnmpValue]:
         wanted = list(dict.fromkeys(map(checked_oid, oids)))
@@ -221,6 +222,10 @@ class UserConnection:
                     return order.rows
 
     async def _ask(self, tried: str, oids: list[str], repetitions: int) -> _Answer:
+        async with self._turn:  # requests at the same time would be as many refused logins
+            return await self._ask_guarded(tried, oids, repetitions)
+
+    async def _ask_guarded(self, tried: str, oids: list[str], repetitions: int) -> _Answer:
         if self._refused:
             raise LoginBlocked(Reason.AUTH_BLOCKED, f"{self._where}: refused earlier in this visit; not tried again")
         guard, device, credential = self._services.guard, self._device.id, self._credential

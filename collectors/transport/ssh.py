@@ -86,6 +86,7 @@ class SshConnection:
         self._where = f"{device.host}:{device.ssh_port}"
         self._connection: asyncssh.SSHClientConnection | None = None
         self._refused = False
+        self._turn = asyncio.Lock()
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -104,7 +105,8 @@ class SshConnection:
         """
         if not prompt:
             raise ValueError("a shell needs a prompt to wait for")
-        connection = self._connection or await self._connect()
+        async with self._turn:
+            connection = self._connection or await self._connect()
         clock = self._services.clock
         start = clock.monotonic()
         trouble: CollectError

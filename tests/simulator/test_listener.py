@@ -25,7 +25,7 @@ from simulator import certs, fleet, listener
 from simulator.axis.device import AxisDevice
 from simulator.axis.product import DOME_11
 from simulator.control import control
-from simulator.device import SnmpAgent
+from simulator.device import SimulatedDevice, SnmpAgent
 from simulator.listener import Ports, serve
 from simulator.poly import VideoOs
 
@@ -232,7 +232,7 @@ def test_sockets_are_bound_to_the_loopback_interface(kind: socket.SocketKind) ->
 
 
 def test_a_kernel_that_refuses_the_interface_is_named_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener.socket, "SO_BINDTODEVICE", 9999)
+    monkeypatch.setattr(socket, "SO_BINDTODEVICE", 9999)
     with pytest.raises(OSError, match=r"does not let us bind a socket to the interface lo .* run it as root or with CAP_NET_RAW"):
         listener._bind(0, socket.SOCK_STREAM)
 
@@ -261,7 +261,7 @@ def test_certificates_and_host_keys_come_back_the_same() -> None:
 
 
 async def test_faults_are_switched_and_counters_read_over_http() -> None:
-    devices = [AxisDevice(name="gate", address="127.77.8.1", product=DOME_11), VideoOs(name="room", address="127.77.8.2")]
+    devices: list[SimulatedDevice] = [AxisDevice(name="gate", address="127.77.8.1", product=DOME_11), VideoOs(name="room", address="127.77.8.2")]
     async with serve(devices) as ports, control(devices, ports.traffic) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         async with session.post("/devices/gate/faults/sd_failed", json={"on": True}) as answer:
             assert answer.status == 204

@@ -18,11 +18,10 @@ from tests.transport.web import Digest, Handler, basic, hello, site
 Certificates = tuple[Certificate, Certificate]
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "MD5-sess", "SHA-256-sess"])
-@pytest.mark.parametrize("qop", ["auth", ""])
+@pytest.mark.parametrize(
+    ("algorithm", "qop"), [("MD5", "auth"), ("MD5", ""), ("SHA-256", "auth"), ("SHA-256", ""), ("MD5-sess", "auth"), ("SHA-256-sess", "auth")]
+)
 async def test_digest_logs_in_and_counts_its_nonce(fakes: Fakes, algorithm: str, qop: str) -> None:
-    if algorithm.endswith("-sess") and not qop:
-        pytest.skip("a -sess algorithm without qop was never defined")
     server = Digest(algorithm=algorithm, qop=qop)
     async with site(server) as served, open_transports(fakes.services()) as transports, transports.http(device(served.port, scheme="http")) as http:
         for _ in range(3):

@@ -216,6 +216,22 @@ async def test_many_requests_at_once_are_all_answered(fakes: Fakes, agent: int) 
         assert set(await asyncio.gather(*(poll(n, v3() if n % 2 else v2()) for n in range(240)))) == {2}
 
 
+@needs_snmpd
+@pytest.mark.parametrize("credential", ENGINES)
+async def test_requests_of_one_visit_at_the_same_time_do_not_take_each_others_answers(fakes: Fakes, agent: int, credential: SnmpCredential) -> None:
+    async with visit(fakes, agent, credential) as snmp:
+        one, rows, other = await asyncio.gather(snmp.get([DESCR]), snmp.walk(f"{SYSTEM}.9"), snmp.get([NAME]))
+    assert (one, len(rows), other) == ({DESCR: b"a camera of our own"}, 30, {NAME: b"gate-2"})
+
+
+@needs_snmpd
+async def test_a_wrong_key_asked_several_things_at_once_is_one_refused_login(fakes: Fakes, agent: int) -> None:
+    async with visit(fakes, agent, v3(auth_key="not the key")) as snmp:
+        results = await asyncio.gather(snmp.get([DESCR]), snmp.walk(SYSTEM), snmp.get([NAME]), return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["LoginBlocked", "LoginBlocked", "LoginRefused"]
+    assert fakes.guard.words == ["before", "refused"]
+
+
 # --- silence, strangers and liars ---
 
 
