@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from agent.model import (
-    Artifact,
     Check,
     Component,
     Contract,
@@ -176,7 +175,7 @@ class EvidenceItem:
 
     name: str
     media_type: str
-    fetch: Callable[[Any], AsyncIterator[bytes]]
+    fetch: Callable[[Any], AsyncGenerator[bytes, None]]
     limit: int
     timeout: float
     account: str = "http"
@@ -193,6 +192,9 @@ class Session(Protocol):
     @property
     def client(self) -> object:
         """What the facets' and evidence items' `fetch` is given."""
+
+    async def knock(self) -> None:
+        """See whether anybody is there, with nothing secret: returns when the device answered anything, else raises as a facet does."""
 
     def offers(self, facet: Facet) -> bool:
         """Whether this device's accounts and interfaces allow the facet at all (no SNMP credential: no SNMP facets)."""
@@ -244,7 +246,8 @@ class TicketDesk(Protocol):
 
     async def create(self, step: Step) -> TicketRef: ...
 
-    async def attach(self, step: Step, ref: TicketRef, artifact: Artifact) -> None: ...
+    async def attach(self, step: Step, ref: TicketRef) -> None:
+        """All files of `step.artifacts` and the draft's text, as one step: the desk has it when it has every file."""
 
     async def comment(self, step: Step, ref: TicketRef) -> None: ...
 

@@ -7,7 +7,7 @@ it is looked for at the desk before it is sent again; a desk that cannot tell (m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -107,8 +107,8 @@ class Courier:
             raise DeskError("no_ticket", "the case has no ticket at this desk yet", retryable=True)
         match step.kind:
             case StepKind.ATTACH:
-                assert step.artifact is not None
-                await self.target.attach(step, ref, self._present(step.artifact))
+                self._present(step.artifacts)
+                await self.target.attach(step, ref)
             case StepKind.COMMENT:
                 await self.target.comment(step, ref)
             case StepKind.RESOLVE:
@@ -117,12 +117,16 @@ class Courier:
                 await self.target.reopen(step, ref)
         return ref
 
-    def _present(self, artifact: Artifact) -> Artifact:
-        if not artifact.path.resolve().is_relative_to(self._root.resolve()):
-            raise DeskError("no_file", f"{artifact.name} is not under the evidence folder", retryable=False)
-        if not artifact.path.is_file():
-            raise DeskError("no_file", f"{artifact.name} is gone from the evidence folder", retryable=False)
-        return artifact
+    def _present(self, artifacts: Sequence[Artifact]) -> None:
+        """DeskError, not retryable: there is nothing to attach, or one of the files is gone or is none of ours."""
+        if not artifacts:
+            raise DeskError("no_file", "the step names no file to attach", retryable=False)
+        root = self._root.resolve()
+        for artifact in artifacts:
+            if not artifact.path.resolve().is_relative_to(root):
+                raise DeskError("no_file", f"{artifact.name} is not under the evidence folder", retryable=False)
+            if not artifact.path.is_file():
+                raise DeskError("no_file", f"{artifact.name} is gone from the evidence folder", retryable=False)
 
     async def _done(self, item: Queued, ref: TicketRef) -> None:
         step = item.step

@@ -98,6 +98,7 @@ def _scrub_gzip(path: Path, secrets: Sequence[bytes]) -> int:
 def _settle(path: Path, beside: Path, found: int) -> None:
     """The device's own bytes stay unless a secret was in them."""
     if found:
+        beside.chmod(0o600)
         shutil.move(beside, path)
     else:
         beside.unlink()

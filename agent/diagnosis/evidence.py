@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +26,18 @@ from agent.redact import StreamScrubber, spellings
 SCRUB_WHOLE = 32 << 20
 """A file that needs its vendor's own scrubbing is held in memory whole: no larger than this."""
 
+OWN_VIEW = "latarnik-view.json"
+
 _SNAPSHOT = TypeAdapter(Snapshot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """`notes`: one sentence for each file that could not be had."""
+    """`notes`: one sentence for each file that could not be had. `deferred`: names of those that wait until the device is free."""
 
-    artifacts: tuple[Artifact, ...]
-    notes: tuple[str, ...]
+    artifacts: tuple[Artifact, ...] = ()
+    notes: tuple[str, ...] = ()
+    deferred: tuple[str, ...] = ()
 
 
 def device_secrets(device: Device) -> tuple[bytes, ...]:
@@ -59,18 +63,28 @@ async def collect(
     snapshot: Snapshot | None,
     history: History,
     reachable: bool,
+    heavy: bool,
+    have: frozenset[str],
     clock: Clock,
 ) -> Evidence:
-    """Fetch all that the vendor's table names into `folder`. Raises nothing but cancellation and OSError of the disk."""
+    """Fetch what the vendor's table names and is not in `have` yet into `folder`; without `heavy` only what does not disturb a call (promise 3).
+
+    Raises nothing but cancellation and OSError of the disk.
+    """
     await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-    artifacts = [await _own_view(folder, snapshot, history, clock)]
+    artifacts = [] if OWN_VIEW in have else [await _own_view(folder, snapshot, history, clock)]
     notes: list[str] = []
+    deferred: list[str] = []
     if not reachable:
         notes.append("The device does not answer, so it gave no report; what the agent knew of it before is in latarnik-view.json.")
         return Evidence(artifacts=tuple(artifacts), notes=tuple(notes))
-    had: set[str] = set()
+    had = set(have)
     for item in plugin.evidence:
-        if item.fallback_for in had:
+        if item.name in had or item.fallback_for in had:
+            continue
+        if not item.light and not heavy:
+            if item.fallback_for not in deferred:
+                deferred.append(item.name)
             continue
         try:
             async with collector.open(device) as session:
@@ -89,7 +103,7 @@ async def collect(
         except Exception as error:  # noqa: BLE001 - a bug in one item costs that item; it is logged with its traceback
             logger("evidence").exception("bug_in_evidence", device=device.id, item=item.name)
             notes.append(f"{item.name}: failed ({type(error).__name__}, see the agent's log)")
-    return Evidence(artifacts=tuple(artifacts), notes=tuple(notes))
+    return Evidence(artifacts=tuple(artifacts), notes=tuple(notes), deferred=tuple(deferred))
 
 
 async def _own_view(folder: Path, snapshot: Snapshot | None, history: History, clock: Clock) -> Artifact:
@@ -106,7 +120,7 @@ async def _own_view(folder: Path, snapshot: Snapshot | None, history: History, c
         },
     }
     body = json.dumps(view, indent=2, ensure_ascii=False).encode()
-    path = folder / "latarnik-view.json"
+    path = folder / OWN_VIEW
     await asyncio.to_thread(_write, path, [body])
     return Artifact(
         name=path.name,
@@ -129,23 +143,25 @@ async def _fetch(item: EvidenceItem, session: Session, folder: Path, secrets: Se
     handle = await asyncio.to_thread(os.open, part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         async with asyncio.timeout(item.timeout):
-            async for piece in item.fetch(session.client):
-                size += len(piece)
-                if size > item.limit:
-                    raise CollectError(Reason.TOO_LARGE, f"larger than the limit of {item.limit >> 20} MiB")
-                if len(head) < 512:
-                    head = (head + piece)[:512]
-                if item.scrub is not None:
-                    if size > SCRUB_WHOLE:
-                        raise CollectError(Reason.TOO_LARGE, f"larger than the {SCRUB_WHOLE >> 20} MiB that can be scrubbed")
-                    whole.append(piece)
-                else:
-                    await asyncio.to_thread(os.write, handle, scrubber.feed(piece))
+            async with aclosing(item.fetch(session.client)) as pieces:
+                async for piece in pieces:
+                    size += len(piece)
+                    if size > item.limit:
+                        raise CollectError(Reason.TOO_LARGE, f"larger than the limit of {item.limit >> 20} MiB")
+                    if len(head) < 512:
+                        head = (head + piece)[:512]
+                    if item.scrub is not None:
+                        if size > SCRUB_WHOLE:
+                            raise CollectError(Reason.TOO_LARGE, f"larger than the {SCRUB_WHOLE >> 20} MiB that can be scrubbed")
+                        whole.append(piece)
+                    else:
+                        await asyncio.to_thread(os.write, handle, scrubber.feed(piece))
         complaint = item.check(head) if size else "the device sent an empty file"
         if complaint:
             raise CollectError(Reason.PARSE, complaint)
         if item.scrub is not None:
-            await asyncio.to_thread(os.write, handle, scrubber.feed(item.scrub(b"".join(whole))))
+            clean = await asyncio.to_thread(item.scrub, b"".join(whole))
+            await asyncio.to_thread(os.write, handle, scrubber.feed(clean))
         await asyncio.to_thread(os.write, handle, scrubber.finish())
         await asyncio.to_thread(os.fsync, handle)
     except BaseException:

@@ -130,7 +130,10 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to tell one desk about one case. `id` = `<case>.<desk>.<seq>`, the same at every try: a Message-ID, an idempotency key."""
+    """One thing to tell one desk about one case. `id` = `<case>.<desk>.<seq>`, the same at every try: a Message-ID, an idempotency key.
+
+    `artifacts`: the files that an ATTACH step brings, at least one; empty at every other step.
+    """
 
     id: str
     case: str
@@ -138,7 +141,7 @@ class Step:
     seq: int
     kind: StepKind
     draft: TicketDraft
-    artifact: Artifact | None = None
+    artifacts: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,21 +31,20 @@ class StoredGuard:
         key = (device, credential.version)
         while (running := self._trying.get(key)) is not None:
             await running.wait()
+        # Reserved before the first await: of two ways in at once, one tries and the other waits. Also for a credential that was accepted:
+        # it may have been changed on the device meanwhile, and then only one of them is to be refused.
+        self._trying[key] = asyncio.Event()
         known = self._states.get(key)
         if known is not None and known.state == "accepted":
             return
-        # Reserved before the first await: of two ways in at once, one tries and the other waits.
-        self._trying[key] = asyncio.Event()
         try:
             known = await self._store.run(lambda c: self._note(c, device, credential, way))
         except BaseException:
             self._done(key)
             raise
         self._states[key] = known
-        if known.state == "trying":
-            return
-        self._done(key)
-        if known.state != "accepted":
+        if known.state not in ("trying", "accepted"):
+            self._done(key)
             raise LoginBlocked(Reason.AUTH_BLOCKED, _why_blocked(known))
 
     def _note(self, c: Connection, device: str, credential: Credential, way: str) -> Login:
@@ -79,12 +78,12 @@ class StoredGuard:
         """No answer to the credential came: the note is taken back, so that the device may be tried again."""
         key = (device, credential.version)
         known = self._states.get(key)
-        if known is not None and known.state == "trying":
-            del self._states[key]
-            try:
+        try:
+            if known is not None and known.state == "trying":
+                del self._states[key]
                 await self._store.run(lambda c: queries.forget_login(c, device, credential.version))
-            finally:
-                self._done(key)
+        finally:
+            self._done(key)
 
     def forget(self, device: str) -> None:
         """After `latarnik unblock`: read the notes of this device anew."""

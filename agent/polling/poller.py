@@ -27,14 +27,14 @@ ANSWERED = frozenset(
         Reason.HTTP_STATUS,
         Reason.PARSE,
         Reason.TOO_LARGE,
-        Reason.SESSIONS_FULL,
-        Reason.LOCKOUT,
         Reason.BOOTING,
         Reason.NOT_SUPPORTED,
-        Reason.WEAKER_SCHEME,
     }
 )
-"""Failures that prove that the device is there. What we did not even try (AUTH_BLOCKED, NO_CREDENTIAL) proves nothing."""
+"""Failures that prove that the device is there."""
+
+NOT_TRIED = frozenset({Reason.AUTH_BLOCKED, Reason.NO_CREDENTIAL, Reason.WEAKER_SCHEME, Reason.SESSIONS_FULL, Reason.LOCKOUT})
+"""Failures that may come without a word from the device: we did not ask, or were told to wait earlier."""
 
 
 @dataclass(slots=True)
@@ -118,6 +118,7 @@ class _Visit:
         self._dead: dict[str, CollectError] = {}
         self._alive: set[str] = set()
         self._touched: set[str] = set()
+        self._tried = False
 
     async def run(self, session: Session) -> None:
         deciding = [f for f in self.plugin.facets if f.decides_use and session.offers(f)]
@@ -141,6 +142,18 @@ class _Visit:
                 self.state.in_use = self._use(deciding)
         if not self.asked:
             await self._sign_of_life(session)
+        if not self.reachable and not self._tried:
+            await self._knock(session)
+
+    async def _knock(self, session: Session) -> None:
+        """Nothing was tried (no credential, or none that may be used): that tells nothing of the device, so it is asked without any."""
+        self.asked["http"] = self.asked.get("http", 0) + 1
+        try:
+            await session.knock()
+        except CollectError as error:
+            self.reachable = error.reason in ANSWERED
+        else:
+            self.reachable = True
 
     async def _sign_of_life(self, session: Session) -> None:
         """A poll in which no facet was due still has to see the device: the first facet that it is known to answer is asked."""
@@ -200,6 +213,7 @@ class _Visit:
             self._reached(facet)
         if not asked:
             return
+        self._tried |= error.reason not in NOT_TRIED
         self.failures.append((facet.source, error.reason.value))
         if (isinstance(error, Unreachable) and facet.source not in self._alive) or error.reason in (
             Reason.TLS_NOT_TRUSTED,

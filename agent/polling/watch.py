@@ -25,7 +25,7 @@ from agent.model import Artifact, Case, Component, Desk, Device, FaultSpec, Hist
 from agent.polling.poller import Cadence, PollState, poll
 from agent.ports import Clock, Collector, CollectorPlugin, DeviceStatus, OpenTicket, PollReport
 from agent.service import texts
-from agent.service.cases import Office, case_prefix, desks_for, judged, language_of, open_case, plan_step, releasable
+from agent.service.cases import Office, case_prefix, desks_for, judged, language_of, open_case, parcels, plan_step, releasable
 from agent.service.plans import NO_PLAN, plan_of
 from agent.store import queries
 from agent.store.database import Store
@@ -33,6 +33,9 @@ from config.plans import Plan
 
 FACTS_EVERY = 300.0
 """Seconds between writes of a history of which only the facts moved (an uptime does at each poll)."""
+
+EVIDENCE_WAIT = 4 * 3600.0
+"""Seconds a log bundle waits for the end of a call. A room that is in use for longer was left in a meeting, or does not tell its use."""
 
 
 @dataclass(slots=True)
@@ -121,7 +124,7 @@ class Watch:
                 logger("watch").warning("incident_of_a_device_no_longer_in_the_inventory", incident=incident.id, device=incident.device)
                 continue
             owner.incidents[incident.key] = incident
-        self._waiting = {case.id: case for case in cases if case.evidence_state == "pending" and case.device in self._owners}
+        self._waiting = {case.id: case for case in cases if case.evidence_state != "done" and case.device in self._owners}
         await self.refresh_tickets()
 
     async def refresh_tickets(self) -> None:
@@ -260,9 +263,9 @@ class Watch:
             self._add(c, case, desk, StepKind.CREATE, snapshot.at)
         return case
 
-    def _add(self, c: Connection, case: Case, desk: Desk, kind: StepKind, at: datetime, *, note: str = "", artifact: Artifact | None = None) -> None:
+    def _add(self, c: Connection, case: Case, desk: Desk, kind: StepKind, at: datetime, *, note: str = "", artifacts: tuple[Artifact, ...] = ()) -> None:
         seq = queries.next_seq(c, case.id, desk.name)
-        planned = plan_step(case, desk, kind, seq, self.rules.plan_of(case), self.rules.office, at=at, note=note, artifact=artifact)
+        planned = plan_step(case, desk, kind, seq, self.rules.plan_of(case), self.rules.office, at=at, note=note, artifacts=artifacts)
         queries.add_step(c, planned.step, now=at, state=planned.state)
 
     def _follow(self, c: Connection, change: Change, at: datetime) -> None:
@@ -299,15 +302,19 @@ class Watch:
     # --- evidence
 
     def _collect_what_waits(self, watched: Watched) -> None:
+        """Start fetching what may be fetched now: all of it from a free device, from one that is in use only what does not disturb."""
         mine = {watched.device.id, *(child.id for child in watched.children)}
         snapshot = watched.snapshot
+        if snapshot is None:
+            return
         for case in [k for k in self._waiting.values() if k.device in mine and k.id not in self._collecting]:
-            if snapshot is None or (snapshot.reachable and snapshot.in_use is not False):
-                continue
-            self._collecting.add(case.id)
-            self._spawn(f"evidence:{case.id}", self._collect(watched, case))
+            given_up = (snapshot.at - case.opened_at).total_seconds() > EVIDENCE_WAIT
+            free = snapshot.reachable and snapshot.in_use is False
+            if free or given_up or case.evidence_state == "pending":
+                self._collecting.add(case.id)
+                self._spawn(f"evidence:{case.id}", self._collect(watched, case, heavy=free, last=free or given_up or not snapshot.reachable))
 
-    async def _collect(self, watched: Watched, case: Case) -> None:
+    async def _collect(self, watched: Watched, case: Case, *, heavy: bool, last: bool) -> None:
         snapshot = watched.snapshot
         try:
             evidence = await collect(
@@ -318,31 +325,45 @@ class Watch:
                 snapshot=snapshot,
                 history=watched.history,
                 reachable=snapshot is not None and snapshot.reachable,
+                heavy=heavy,
+                have=frozenset(a.name for a in case.evidence),
                 clock=self._clock,
             )
         except OSError as error:
             logger("watch").error("evidence_not_written", case=case.id, detail=f"{error.strerror}; the disk of the state folder must be mended")
             self._collecting.discard(case.id)
             return
-        await self._store.run(lambda c: self._attach(c, case.id, evidence))
-        self._waiting.pop(case.id, None)
+        if evidence.deferred and last:
+            waited = f"{', '.join(evidence.deferred)}: not fetched, because the device was in use, or its use was unknown, for {EVIDENCE_WAIT / 3600:.0f} h"
+            evidence = replace(evidence, notes=(*evidence.notes, waited), deferred=())
+        case = await self._store.run(lambda c: self._attach(c, case, evidence))
+        if case.evidence_state == "done":
+            self._waiting.pop(case.id, None)
+        else:
+            self._waiting[case.id] = case
         self._collecting.discard(case.id)
         for note in evidence.notes:
             logger("watch").warning("evidence_missing", case=case.id, detail=note)
         self._wake()
 
-    def _attach(self, c: Connection, case_id: str, evidence: Evidence) -> None:
-        case = queries.load_case(c, case_id)
-        if case is None:
-            return
+    def _attach(self, c: Connection, case: Case, evidence: Evidence) -> Case:
+        """Note what was collected and tell the desks; the case as it is now."""
         now = self._clock.now()
-        case = replace(case, evidence=evidence.artifacts, evidence_note=" ".join(evidence.notes), evidence_state="done")
+        case = queries.load_case(c, case.id) or case
+        waits = (f"{', '.join(evidence.deferred)}: waits until the device is no longer in use",) if evidence.deferred else ()
+        case = replace(
+            case,
+            evidence=(*case.evidence, *evidence.artifacts),
+            evidence_note=" ".join((*evidence.notes, *waits)),
+            evidence_state="partial" if evidence.deferred else "done",
+        )
         case = judged(case, self.rules.plan_of(case))
         queries.save_case(c, case)
         for desk in self._told(c, case):
             self._release(c, case, desk, now)
-            for artifact in evidence.artifacts:
-                self._add(c, case, desk, StepKind.ATTACH, now, artifact=artifact)
+            for files in parcels(evidence.artifacts):
+                self._add(c, case, desk, StepKind.ATTACH, now, artifacts=files)
+        return case
 
     def _release(self, c: Connection, case: Case, desk: Desk, now: datetime) -> None:
         """Write a held report anew with what is known now, and let it go when nothing is missing."""

@@ -100,12 +100,34 @@ def language_of(desk: Desk, plan: Plan, office: Office) -> str:
     return desk.language or plan.language or office.language
 
 
+PARCEL = 5_000_000
+"""Bytes of files that go in one step: with base64 and text a message of 7 MB, which most mail systems let through."""
+
+
+def parcels(artifacts: Sequence[Artifact], limit: int = PARCEL) -> tuple[tuple[Artifact, ...], ...]:
+    """The files in their order, in groups of at most `limit` bytes; a file that is bigger than that goes alone."""
+    groups: list[list[Artifact]] = []
+    size = 0
+    for artifact in artifacts:
+        if not groups or size + artifact.size > limit:
+            groups.append([])
+            size = 0
+        groups[-1].append(artifact)
+        size += artifact.size
+    return tuple(tuple(group) for group in groups)
+
+
 def plan_step(
-    case: Case, desk: Desk, kind: StepKind, seq: int, plan: Plan, office: Office, *, at: datetime, note: str = "", artifact: Artifact | None = None
+    case: Case, desk: Desk, kind: StepKind, seq: int, plan: Plan, office: Office, *, at: datetime, note: str = "", artifacts: tuple[Artifact, ...] = ()
 ) -> Planned:
-    """One step for one desk. The first message to a vendor's desk is held until the case is complete and, where asked for, approved."""
-    text = draft(case, kind, language_of(desk, plan, office), note=note, zone=office.timezone, at=at, role=desk.role)
-    step = Step(id=f"{case.id}.{desk.name}.{seq}", case=case.id, desk=desk.name, seq=seq, kind=kind, draft=text, artifact=artifact)
+    """One step for one desk; `artifacts`: the files it brings, one of `parcels`.
+
+    The first message to a vendor's desk is held until the case is complete and, where asked for, approved.
+    """
+    language = language_of(desk, plan, office)
+    named = plan.name.pl if language == "pl" else plan.name.en
+    text = draft(case, kind, language, note=note, zone=office.timezone, at=at, role=desk.role, plan_name=named if case.plan else "", attached=artifacts)
+    step = Step(id=f"{case.id}.{desk.name}.{seq}", case=case.id, desk=desk.name, seq=seq, kind=kind, draft=text, artifacts=artifacts)
     held = kind is StepKind.CREATE and desk.role == "vendor" and not releasable(case, desk)
     return Planned(step=step, state=StepState.HELD if held else StepState.PENDING)
 

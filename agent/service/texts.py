@@ -8,7 +8,8 @@ Texts and fields cannot disagree: the templates see only `fields`, which is also
     fault: {code component severity title summary advice part readings: [{metric value state labels component raw}]}
     fault.part (null: the device itself): {kind key name model serial firmware mac state raw}
     contract (null: none known): {id number plan starts ends purchased proof_of_purchase address contact: {name phone email}}
-    checklist: [{id question answer detail}], evidence: [{name media_type size sha256 collected_at}], deadlines: [{name due starts_when}]
+    checklist: [{id question answer detail}], deadlines: [{name due starts_when}]
+    evidence (all files of the case), attached (those that come with this step): [{name media_type size sha256 collected_at}]
 
 '' is unknown; a time is ISO 8601 with the offset of `timezone`, or null. Words (`answer`, `severity`, `step`, `role`, `missing`, a deadline's `name`)
 are the program's own in every language; `title`, `advice`, `question`, `detail`, `starts_when`, `note` are in `language`. See `docs/ticket-fields.md`.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -67,26 +68,38 @@ WORDS: dict[str, Text] = {
     "delivery": Text("delivery of the replacement", "dostawa sprzętu zastępczego"),
     "return": Text("return of the faulty unit", "zwrot uszkodzonego sprzętu"),
 }
-"""The program's words as people say them; those of `Case.missing` stand in `completeness.MISSING`."""
+"""The program's words as people say them; those of `Case.missing` stand in `completeness.MISSING`, and `word` knows both."""
 
 
-def draft(case: Case, step: StepKind, language: str, note: str = "", *, zone: str, at: datetime, role: str = "internal", plan_name: str = "") -> TicketDraft:
+def draft(
+    case: Case,
+    step: StepKind,
+    language: str,
+    note: str = "",
+    *,
+    zone: str,
+    at: datetime,
+    role: str = "internal",
+    plan_name: str = "",
+    attached: Sequence[Artifact] = (),
+) -> TicketDraft:
     """What is written into a ticket at this step.
 
     `language` pl or en; `note` in that language, as `recovered_note` and the others below make it (a comment is nothing but its note).
     `zone` is the IANA name of the site's time zone: all times are shown in it. `at`: when this is written; a resend carries the same.
     `role` of the desk: a vendor is greeted, is not told what our own people should do, and is never told that a case is closed.
     `plan_name`: the service level as people call it; without it the plan is named as in the catalogue.
+    `attached`: the files that come with this step; the text of an attachment lists these and no others of the case.
     The subject is the same for all steps of a case: a helpdesk finds the thread by it.
-    ValueError: another language, a comment without a note, or an attachment with neither a note nor evidence in the case.
+    ValueError: another language, a comment without a note, an attachment without a file, or a file at another step.
     """
     if language not in LANGUAGES:
         raise ValueError(f"tickets are written in {' or '.join(LANGUAGES)}, not in {language!r}")
     if step is StepKind.COMMENT and not note.strip():
         raise ValueError("a comment needs a note")
-    if step is StepKind.ATTACH and not note.strip() and not case.evidence:
-        raise ValueError("an attachment needs a note, or a case with evidence")
-    fields = _fields(case, step, language, note.strip(), ZoneInfo(zone), at, role, plan_name)
+    if (step is StepKind.ATTACH) != bool(attached):
+        raise ValueError("an attachment needs a file, and no other step has one")
+    fields = _fields(case, step, language, note.strip(), ZoneInfo(zone), at, role, plan_name, attached)
     body = _environment(language).get_template(f"{step.value}.{language}.j2").render(f=fields)
     return TicketDraft(case=case.id, key=case.key, subject=_subject(case, language), body=body.strip() + "\n", language=language, fields=fields)
 
@@ -103,24 +116,16 @@ def returned_note(at: datetime, language: str, *, zone: str) -> str:
     return Text(f"The fault is back since {when} ({zone}).", f"Usterka wystąpiła ponownie {when} ({zone}).")[language]
 
 
-def evidence_note(artifacts: Iterable[Artifact], language: str, *, zone: str) -> str:
-    """These files were collected and come with the ticket."""
-    site = ZoneInfo(zone)
-    head = Text("Evidence collected from the device:", "Materiał diagnostyczny zebrany z urządzenia:")[language]
-    collected = Text("collected at", "zebrano")[language]
-    lines = (f"- {one_line(a.name)}, {a.size} B, SHA-256 {a.sha256}, {collected} {_time(a.collected_at, site)}" for a in artifacts)
-    return "\n".join((head, *lines))
-
-
 def arrived_note(words: Iterable[str], language: str) -> str:
     """What was missing before (words as in `Case.missing`) is known now."""
     head = Text("Data that was missing has been added:", "Uzupełniono brakujące dane:")[language]
-    return "\n".join((head, *(f"- {_shown(MISSING, w, language)}" for w in words)))
+    return "\n".join((head, *(f"- {word(w, language)}" for w in words)))
 
 
-def _shown(words: Mapping[str, Text], code: str, language: str) -> str:
-    """A word as people say it; one that is not known is shown as it is."""
-    return words[code][language] if code in words else code
+def word(code: str, language: str) -> str:
+    """A word of WORDS or of `completeness.MISSING` as people say it; one that is not known is shown as it is."""
+    known = WORDS.get(code) or MISSING.get(code)
+    return known[language] if known else code
 
 
 def one_line(value: object) -> str:
@@ -140,8 +145,7 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,  # an included line ends where its file does
     )
-    environment.filters["word"] = lambda code: _shown(WORDS, code, language)
-    environment.filters["lacking"] = lambda code: _shown(MISSING, code, language)
+    environment.filters["word"] = lambda code: word(code, language)
     return environment
 
 
@@ -151,7 +155,9 @@ def _subject(case: Case, language: str) -> str:
     return whole if len(whole) <= SUBJECT_LENGTH else whole[: SUBJECT_LENGTH - 1].rstrip() + "…"
 
 
-def _fields(case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo, at: datetime, role: str, plan_name: str) -> dict[str, Any]:
+def _fields(
+    case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo, at: datetime, role: str, plan_name: str, attached: Sequence[Artifact]
+) -> dict[str, Any]:
     known_at = _time(case.identity_at, zone)
     return {
         "schema": SCHEMA,
@@ -177,9 +183,8 @@ def _fields(case: Case, step: StepKind, language: str, note: str, zone: ZoneInfo
         "plan_name": plan_name,
         "contract": _contract(case.contract) if case.contract else None,
         "checklist": [{"id": c.id, "question": c.question[language], "answer": c.answer.value, "detail": c.detail[language]} for c in case.checklist],
-        "evidence": [
-            {"name": a.name, "media_type": a.media_type, "size": a.size, "sha256": a.sha256, "collected_at": _time(a.collected_at, zone)} for a in case.evidence
-        ],
+        "evidence": [_file(artifact, zone) for artifact in case.evidence],
+        "attached": [_file(artifact, zone) for artifact in attached],
         "evidence_note": case.evidence_note,
         "deadlines": [{"name": d.name, "due": _time(d.due, zone), "starts_when": d.starts_when[language]} for d in case.deadlines],
         "missing": list(case.missing),
@@ -216,6 +221,16 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "labels": list(reading.labels),
         "component": reading.component,
         "raw": reading.raw,
+    }
+
+
+def _file(artifact: Artifact, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "size": artifact.size,
+        "sha256": artifact.sha256,
+        "collected_at": _time(artifact.collected_at, zone),
     }
 
 

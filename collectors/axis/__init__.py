@@ -15,7 +15,7 @@ from collectors.axis.faults import FAULTS
 from collectors.axis.metrics import METRICS
 from collectors.axis.rules import RULES
 from collectors.axis.settings import AxisSettings
-from collectors.transport import Transports, open_transports
+from collectors.transport import HttpConnection, Transports, open_transports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,10 @@ class AxisSession:
     """One visit."""
 
     client: AxisClient
+    http: HttpConnection
+
+    async def knock(self) -> None:
+        await self.http.request("GET", "/", account="")
 
     def offers(self, facet: Facet) -> bool:
         """Without an account only what needs none; where no service account is configured, the polling one is tried in its place."""
@@ -48,7 +52,8 @@ class AxisCollector:
     async def open(self, device: Device) -> AsyncIterator[AxisSession]:
         """A visit; the connections are made when something is first asked."""
         async with self.transports.http(device) as http, self.transports.snmp(device) as snmp:
-            yield AxisSession(client=AxisClient(device=device, http=http, snmp=snmp, clock=self.services.clock, readable=self.readable))
+            client = AxisClient(device=device, http=http, snmp=snmp, clock=self.services.clock, readable=self.readable)
+            yield AxisSession(client=client, http=http)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from agent.errors import CollectError, NotSupported, Reason
@@ -58,7 +58,7 @@ def is_text(head: bytes) -> str:
     return "a web page in place of a text" if head.lstrip()[:64].lower().startswith((b"<!doctype html", b"<html")) else ""
 
 
-async def _report_zip(client: AxisClient) -> AsyncIterator[bytes]:
+async def _report_zip(client: AxisClient) -> AsyncGenerator[bytes, None]:
     """The archive; with a picture where the site allows pictures and the product can take one."""
     account = client.service_account
     if client.settings.pictures:
@@ -88,22 +88,22 @@ async def _head(pieces: AsyncGenerator[bytes, None]) -> bytes:
     return head
 
 
-async def _report_text(client: AxisClient) -> AsyncIterator[bytes]:
+async def _report_text(client: AxisClient) -> AsyncGenerator[bytes, None]:
     async for piece in client.stream(axis.REPORT_TEXT, account=client.service_account, limit=TEXT_LIMIT, timeout=REPORT_TIMEOUT):
         yield piece
 
 
-async def _system_log(client: AxisClient) -> AsyncIterator[bytes]:
+async def _system_log(client: AxisClient) -> AsyncGenerator[bytes, None]:
     async for piece in client.stream(axis.SYSTEM_LOG, account=client.service_account, limit=TEXT_LIMIT, timeout=LOG_TIMEOUT):
         yield piece
 
 
-async def _parameters(client: AxisClient) -> AsyncIterator[bytes]:
+async def _parameters(client: AxisClient) -> AsyncGenerator[bytes, None]:
     async for piece in client.stream(axis.parameters_path(()), account=client.service_account, limit=TEXT_LIMIT, timeout=LOG_TIMEOUT):
         yield piece
 
 
-async def _health(client: AxisClient) -> AsyncIterator[bytes]:
+async def _health(client: AxisClient) -> AsyncGenerator[bytes, None]:
     """What the device says of its health now, one answer after the other; where one is refused, the reason stands in its place."""
     yield f"{client.device.id}, asked at {client.clock.now():%Y-%m-%dT%H:%M:%SZ}\n".encode()
     answered = False

@@ -135,8 +135,7 @@ class PolyClient:
             raise ValueError(f"{line!r} is not in the table of commands")
         if self._shell is None:
             if why := await self._session.held():
-                # SSH_ERROR, because nothing was asked: a reason that the device itself gives would prove that it is there.
-                raise Busy(Reason.SSH_ERROR, f"{self._device.id}: no SSH session beside the web interface's: {why}")
+                raise Busy(Reason.SESSIONS_FULL, f"{self._device.id}: no SSH session beside the web interface's: {why}")
             self._shell = await self._ssh.shell(prompt="-> ", ready="SNMP Enabled:")
         else:
             await self._clock.sleep(_PAUSE)

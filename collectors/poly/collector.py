@@ -12,7 +12,7 @@ from agent.model import Device
 from agent.ports import Facet, Services
 from collectors.poly.client import PolyClient
 from collectors.poly.session import ManagementSession, Visit, visiting
-from collectors.transport import Transports, open_transports
+from collectors.transport import HttpConnection, Transports, open_transports
 
 GIVE_BACK_AT_ONCE = 64
 GIVE_BACK_TIME = 30.0
@@ -22,9 +22,14 @@ GIVE_BACK_TIME = 30.0
 class PolySession:
     """One visit."""
 
-    def __init__(self, device: Device, client: PolyClient) -> None:
+    def __init__(self, device: Device, client: PolyClient, http: HttpConnection) -> None:
         self._device = device
+        self._http = http
         self.client: object = client
+
+    async def knock(self) -> None:
+        """The web page, without a session."""
+        await self._http.request("GET", "/", account="")
 
     def offers(self, facet: Facet) -> bool:
         if facet.account == "ssh":
@@ -45,7 +50,8 @@ class PolyCollector:
         session = self._sessions.setdefault(device.id, ManagementSession(device, self._services))
         session.device = device
         async with self._transports.http(device) as http, self._transports.ssh(device) as ssh, visiting(session, http) as visit:
-            yield PolySession(device, PolyClient(device=device, session=session, visit=visit, ssh=ssh, clock=self._services.clock))
+            client = PolyClient(device=device, session=session, visit=visit, ssh=ssh, clock=self._services.clock)
+            yield PolySession(device, client, http)
 
     async def give_back(self) -> None:
         """End every session of ours. A device that does not answer keeps its own until it runs out."""

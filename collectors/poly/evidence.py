@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -43,10 +43,10 @@ async def _logs(client: PolyClient) -> AsyncGenerator[bytes, None]:
             yield piece
 
 
-def _text(ask: Callable[[PolyClient], Any]) -> Callable[[PolyClient], AsyncIterator[bytes]]:
+def _text(ask: Callable[[PolyClient], Any]) -> Callable[[PolyClient], AsyncGenerator[bytes, None]]:
     """One answer as one piece."""
 
-    async def fetch(client: PolyClient) -> AsyncIterator[bytes]:
+    async def fetch(client: PolyClient) -> AsyncGenerator[bytes, None]:
         text: str = await ask(client)
         yield text.encode("utf-8", "replace")
 

@@ -219,7 +219,7 @@ class ManagementSession:
         unsure = answer.status in _NO_SESSION and self._unsure
         left = idle - (self._clock.monotonic() - self._used)
         if answer.status >= 500 and left > 0:
-            raise Busy(Reason.BOOTING, f"{answer.request} answered {answer.status}: the session could not be given back")
+            raise Busy(Reason.BOOTING, f"{answer.request} answered {answer.status}: the session could not be given back", retry_after=LATER_WAIT)
         self._last = ("", "") if answer.status < 300 else (self._id, self._token)
         self._id = self._token = self._saved_token = ""
         self._found = self._unsure = False
@@ -241,8 +241,7 @@ class ManagementSession:
             await visit.http.request("GET", PROBE, account="")
         if wait := self._waiting():
             left = (wait.until - self._clock.now()).total_seconds()
-            # No retry_after: we keep the time ourselves, and each visit's probe tells that the device is there.
-            raise Busy(wait.reason, f"{self.device.id}: {wait.detail}; no login for {left:.0f} s")
+            raise Busy(wait.reason, f"{self.device.id}: {wait.detail}; no login for {left:.0f} s", retry_after=left)
         guard = self._services.guard
         try:
             await guard.before(self.device.id, credential, "http")
@@ -309,7 +308,8 @@ class ManagementSession:
                 await self._services.memory.put(device.id, {"poly.odd": f"{credential.version}:{self._odd}"})
                 await self._put_off(pause, Reason.BOOTING, f"{detail}, as a device does that is starting")
         assert self._wait is not None
-        raise Busy(self._wait.reason, f"{device.id}: {self._wait.detail}")
+        left = (self._wait.until - self._clock.now()).total_seconds()
+        raise Busy(self._wait.reason, f"{device.id}: {self._wait.detail}", retry_after=left)
 
     async def _settled(self, credential: HttpCredential) -> None:
         """Logged in: what was held against it is over."""

@@ -13,7 +13,9 @@ What a desk's author owes (`tests/contract/test_desks.py` holds every desk in th
 - **`find`** compares key and case exactly, whatever its search does: other case, a prefix or a pattern is no match. A resolved ticket is found.
   A search that fails is an error, never None.
 - **After a write that the desk may drop in silence, read back.** An answer of success is no proof on several systems.
-- **`attach`** delivers the bytes of the artifact, verified by `evidence` below, under a name that cannot leave its place or hide another file.
+- **`attach`** delivers the bytes of every file of `step.artifacts`, verified by `evidence` below, each under a name that cannot leave its place or hide
+  another file. All files are one step: where the system takes one file a call, `has_step` is true only when the last is there, and the next try adds
+  only those that lack. If one file cannot be delivered, none counts.
 - **Texts** come from `step.draft` as they are. A subject may hold anything: line breaks in it are data, never a second header or field.
 - **`resolve` and `reopen`** change state, and say so with the draft's text. A vendor is told that the device recovered, never that the case is closed:
   the draft of a vendor's desk says just that.

@@ -64,6 +64,9 @@ class Session:
     def __init__(self, http):
         self.client = http
 
+    async def knock(self):
+        await self.client.request("GET", "/", account="")
+
     def offers(self, facet):
         return True
 
@@ -91,7 +94,12 @@ PLUGIN = CollectorPlugin(
     metrics=(MetricSpec(name="latarnik_toy_lamp_ok", help="1 while the lamp burns"),),
     faults=(
         FaultSpec(
-            code="toy.lamp.out", severity=Severity.CRITICAL, title=Text("Lamp is out", "Lampa nie świeci"), advice=Text("Light it.", "Zapal ją."), hold=0.0, hits=1
+            code="toy.lamp.out",
+            severity=Severity.CRITICAL,
+            title=Text("Lamp is out", "Lampa nie świeci"),
+            advice=Text("Light it.", "Zapal ją."),
+            hold=0.0,
+            hits=1,
         ),
     ),
     rules=(lamp,),

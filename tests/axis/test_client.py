@@ -191,7 +191,7 @@ async def test_a_web_page_in_place_of_json_is_a_bad_payload() -> None:
 
 def offered(**credentials: Any) -> set[str]:
     client = AxisClient(device=entry(credentials=credentials), http=None, snmp=None, clock=services().clock, readable={})  # type: ignore[arg-type]  # not used
-    session = AxisSession(client=client)
+    session = AxisSession(client=client, http=None)  # type: ignore[arg-type]  # not used
     return {facet.name for facet in FACETS if session.offers(facet)}
 
 

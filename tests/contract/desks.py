@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import exporters.tickets
-from agent.model import Artifact, Desk, Step, StepKind, TicketRef
+from agent.model import Desk, Step, StepKind, TicketRef
 from agent.ports import DeskContext, DeskPlugin, SystemClock, TicketDesk
 
 
@@ -103,7 +103,7 @@ def context(folder: Path) -> DeskContext:
     return DeskContext(site="krakow-hq", state_dir=folder / "state", config_dir=folder / "config", clock=SystemClock())
 
 
-async def deliver(desk: TicketDesk, step: Step, artifact: Artifact | None = None) -> TicketRef:
+async def deliver(desk: TicketDesk, step: Step) -> TicketRef:
     """Take a step as the outbox does when it does not know whether the desk has it."""
     ref = await desk.find(step.draft.key, step.case)
     if step.kind is StepKind.CREATE:
@@ -111,10 +111,8 @@ async def deliver(desk: TicketDesk, step: Step, artifact: Artifact | None = None
     ref = ref or TicketRef(ref="thread")
     if await desk.has_step(step, ref):
         return ref
-    if artifact:
-        await desk.attach(step, ref, artifact)
-        return ref
     calls: dict[StepKind, Callable[[Step, TicketRef], Awaitable[None]]] = {
+        StepKind.ATTACH: desk.attach,
         StepKind.COMMENT: desk.comment,
         StepKind.RESOLVE: desk.resolve,
         StepKind.REOPEN: desk.reopen,

@@ -93,14 +93,27 @@ async def test_has_step_is_exact_or_not_known(under_test: DeskUnderTest) -> None
 
 async def test_an_attachment_arrives_byte_for_byte_and_once(under_test: DeskUnderTest, tmp_path: Path) -> None:
     file = artifact(tmp_path / "evidence", bytes(range(256)) * 500 + b"\r\n.\r\nFrom me\n")
-    attach = step(StepKind.ATTACH, 2, evidence=file, note="Raport serwera.")
+    attach = step(StepKind.ATTACH, 2, files=(file,), note="Raport serwera.")
     async with under_test.open() as desk:
         await desk.create(CREATE)
         for _ in range(2):
-            await deliver(desk, attach, file)
+            await deliver(desk, attach)
     held = await only(under_test)
     assert [content for _, content in held.attachments] == [file.path.read_bytes()]
     assert "raport-serwera.zip" in held.attachments[0][0]
+
+
+async def test_all_files_of_a_step_arrive_with_one_text_and_once(under_test: DeskUnderTest, tmp_path: Path) -> None:
+    contents = [bytes(range(256)) * 20, b"", "log ą\r\n.\r\n".encode(), b"x"]
+    files = tuple(artifact(tmp_path / "evidence", content, name=f"plik {n}.log") for n, content in enumerate(contents))
+    attach = step(StepKind.ATTACH, 2, files=files)
+    async with under_test.open() as desk:
+        await desk.create(CREATE)
+        for _ in range(2):
+            await deliver(desk, attach)
+    held = await only(under_test)
+    assert [content for _, content in held.attachments] == contents
+    assert [text.split() for text in held.texts] == [CREATE.draft.body.split(), attach.draft.body.split()]
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/gzip", "message/rfc822", "multipart/mixed", "nonsense", "a/b\r\nX-Evil: 1"])
@@ -108,7 +121,7 @@ async def test_an_attachment_of_any_type_keeps_its_bytes(under_test: DeskUnderTe
     file = artifact(tmp_path / "evidence", "log ą\nX: 1\r\n\r\nend".encode(), name="dziennik ą.log", media_type=media_type)
     async with under_test.open() as desk:
         await desk.create(CREATE)
-        await deliver(desk, step(StepKind.ATTACH, 2, evidence=file, note="Dziennik."), file)
+        await deliver(desk, step(StepKind.ATTACH, 2, files=(file,), note="Dziennik."))
     assert [content for _, content in (await only(under_test)).attachments] == [file.path.read_bytes()]
 
 
@@ -118,22 +131,34 @@ async def test_no_name_of_an_attachment_leaves_its_place_or_hides_another(under_
     async with under_test.open() as desk:
         await desk.create(CREATE)
         for seq, file in enumerate(files, start=2):
-            await deliver(desk, step(StepKind.ATTACH, seq, evidence=file, note="Plik."), file)
+            await deliver(desk, step(StepKind.ATTACH, seq, files=(file,), note="Plik."))
     held = await only(under_test)
     assert sorted(content for _, content in held.attachments) == sorted(file.path.read_bytes() for file in files)
     assert len(held.texts) == len(files) + 1
     assert folders_of(tmp_path, "*escape*") <= {"attachments"}
 
 
+async def test_files_of_one_step_with_odd_or_equal_names_do_not_hide_each_other(under_test: DeskUnderTest, tmp_path: Path) -> None:
+    names = ["log.txt", "log.txt", "LOG.txt", "2-log.txt", "../../escape.txt", "..", "", "", "a\r\nb: c", "x" * 400, "\udc80"]
+    files = tuple(artifact(tmp_path / "evidence", f"content {n}".encode(), name=name) for n, name in enumerate(names))
+    async with under_test.open() as desk:
+        await desk.create(CREATE)
+        await deliver(desk, step(StepKind.ATTACH, 2, files=files))
+    held = await only(under_test)
+    assert [content for _, content in held.attachments] == [file.path.read_bytes() for file in files]
+    assert len({name.casefold() for name, _ in held.attachments}) == len(files)
+    assert folders_of(tmp_path, "*escape*") <= {"attachments"}
+
+
 async def test_evidence_that_changed_or_is_gone_is_not_delivered(under_test: DeskUnderTest, tmp_path: Path) -> None:
-    changed, gone = artifact(tmp_path / "evidence", b"as collected"), artifact(tmp_path / "evidence", b"gone")
+    whole, changed, gone = (artifact(tmp_path / "evidence", content) for content in (b"whole", b"as collected", b"gone"))
     changed.path.write_bytes(b"as_collected")
     gone.path.unlink()
     async with under_test.open() as desk:
         await desk.create(CREATE)
-        for file in (changed, gone):
+        for files in ((changed,), (gone,), (whole, changed), (whole, gone)):
             with pytest.raises(DeskError, match="evidence") as caught:
-                await deliver(desk, step(StepKind.ATTACH, 2, evidence=file, note="Plik."), file)
+                await deliver(desk, step(StepKind.ATTACH, 2, files=files))
             assert (caught.value.retryable, caught.value.unknown) == (False, False)
     assert (await only(under_test)).attachments == ()
 

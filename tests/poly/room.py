@@ -98,19 +98,26 @@ def credential(password: str = PASSWORD) -> HttpCredential:
     return HttpCredential(name="rooms", username="admin", password=Secret(password), version=f"v-{password}")
 
 
-def services_in(folder: Path, clock: Clock, guard: CountingGuard, keep: PassingKeep | None = None) -> Services:
-    return Services(guard=guard, trust=PassingKeep(), vault=FileVault(folder / "vault"), memory=keep or PassingKeep(), clock=clock, timeout=3.0)
+def services_in(folder: Path, clock: Clock, guard: CountingGuard, timeout: float = 5.0) -> Services:
+    return Services(guard=guard, trust=PassingKeep(), vault=FileVault(folder / "vault"), memory=PassingKeep(), clock=clock, timeout=timeout)
 
 
 @asynccontextmanager
 async def room(
-    folder: Path, profile: str = "x30", *, password: str = PASSWORD, settings: Mapping[str, Any] | None = None, uptime: float = 90_000.0, **sim: Any
+    folder: Path,
+    profile: str = "x30",
+    *,
+    password: str = PASSWORD,
+    settings: Mapping[str, Any] | None = None,
+    uptime: float = 90_000.0,
+    timeout: float = 5.0,
+    **sim: Any,
 ) -> AsyncIterator[Room]:
     """A room with a running collector, in turned time."""
     clock = TurnedClock()
     codec = VideoOs(name="room-314", address=ADDRESS, profile=profile, password=PASSWORD, clock=clock, uptime=uptime, **sim)
     guard = CountingGuard()
-    services = services_in(folder, clock, guard)
+    services = services_in(folder, clock, guard, timeout)
     async with AsyncExitStack() as stack:
         ports = await stack.enter_async_context(serve([codec]))
         device = Device(

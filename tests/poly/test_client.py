@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.errors import NotSupported
 from collectors.poly import PLUGIN
 from collectors.poly.client import COMMANDS, CONFIG, DEVICES, PING, QUESTIONS, READS, PolyClient, permitted
+from simulator.poly import Tuning
 from tests.poly.room import room
 
 CHANGING = [
@@ -68,14 +69,15 @@ async def test_a_forbidden_request_never_reaches_the_wire(tmp_path: Path) -> Non
 
 
 def test_no_other_module_of_the_vendor_talks_to_a_device() -> None:
-    """Only the client and the session hold a connection; the session sends the client's requests and its own login and logout."""
+    """The client asks, the session sends it beside its own login and logout, and the collector knocks with a GET of the web page."""
     folder = Path(__file__).parents[2] / "collectors" / "poly"
     speaking = set()
     for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("request", "stream", "shell"):
                 speaking.add(file.stem)
-    assert speaking == {"client", "session", "evidence"}
+    assert speaking == {"client", "session", "evidence", "collector"}
+    assert (folder / "collector.py").read_text().count('.request("GET", "/", account="")') == 1
     session = (folder / "session.py").read_text()
     assert session.count('"POST"') == session.count('"DELETE"') == 1
     assert '"PUT"' not in session
@@ -83,7 +85,7 @@ def test_no_other_module_of_the_vendor_talks_to_a_device() -> None:
 
 
 async def test_a_whole_life_with_evidence_changes_nothing_on_the_device(tmp_path: Path) -> None:
-    async with room(tmp_path, "g7500-e70", settings={"gateway": "192.0.2.1"}) as one:
+    async with room(tmp_path, "g7500-e70", settings={"gateway": "192.0.2.1"}, tuning=Tuning(log_seconds=0.1)) as one:
         await one.look()
         for item in PLUGIN.evidence:
             async with one.collector.open(one.device) as visit:

@@ -10,6 +10,7 @@ from agent.errors import Reason
 from agent.model import CheckAnswer, Severity
 from agent.ports import SystemClock
 from collectors.poly import PLUGIN
+from simulator.poly import Tuning
 from tests.poly.room import Room, room
 
 # fault of the simulator, profile, what must be judged while it is on (all of it), and what must stay silent
@@ -171,20 +172,25 @@ async def test_a_dead_device_is_not_reachable_and_judges_nothing_but_that(tmp_pa
             assert (one.faults, one.healthy) == (set(), set())
 
 
-async def test_a_hung_web_interface_leaks_no_session(tmp_path: Path) -> None:
-    async with room(tmp_path, "g7500-e70") as one:
-        one.services = one.services
+async def test_an_answer_that_never_came_leaks_no_session_where_the_token_may_have_been_lost_with_it(tmp_path: Path) -> None:
+    async with room(tmp_path, "g7500-e70", tuning=Tuning(slow_by=1.5), ssh_enabled=False, timeout=0.5) as one:
+        others = len(one.sim.sessions.listing())
         await one.look()
-        await one.sim.switch("hang", True)
+        await one.sim.switch("slow", True)
         snapshot = await one.look()
-        assert snapshot.facets["system"].reason == Reason.TIMEOUT
-        assert one.ours == 1
+        assert (snapshot.facets["system"].reason, snapshot.reachable) == (Reason.TIMEOUT, False)
+        await one.sim.switch("slow", False)
+        for _ in range(5):
+            snapshot = await one.look()
+            assert snapshot.ok("system") or snapshot.facets["system"].reason == Reason.SESSIONS_FULL
+        assert (await one.look(after=600.0)).ok("system")
+        assert one.sim.box.counters.max_sessions == others + 1
 
 
 async def test_with_the_web_interface_off_ssh_still_tells_who_it_is(tmp_path: Path) -> None:
     async with room(tmp_path, "x30") as one:
         await one.sim.switch("web_off", True)
-        one.services = _with_real_sleep(one)
+        _sleep_really(one)
         snapshot = await one.look()
         assert snapshot.identity.serial == one.sim.box.serial
         assert (snapshot.identity.model, snapshot.identity.firmware.startswith("3.12.0")) == ("StudioX30", True)
@@ -198,9 +204,8 @@ async def test_with_the_web_interface_off_ssh_still_tells_who_it_is(tmp_path: Pa
         assert one.sim.box.counters.changes == []
 
 
-def _with_real_sleep(one: Room) -> object:
+def _sleep_really(one: Room) -> None:
     one.clock.sleep = SystemClock().sleep  # type: ignore[method-assign]  # the pause between two commands is real
-    return one.services
 
 
 async def test_the_snapshot_feeds_only_declared_metrics(tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ def test_what_makes_no_sense_is_a_bad_payload(body: str) -> None:
 
 
 def test_small_words_are_read_or_unknown() -> None:
-    assert [word(v) for v in ("NA", "n/a", None, {}, " a\r\nb ", 7, True)] == ["", "", "", "", "a b", "7", "true"]
+    words: list[object] = ["NA", "n/a", None, {}, " a\r\nb ", 7, True]
+    assert [word(v) for v in words] == ["", "", "", "", "a b", "7", "true"]
     assert [number(v) for v in ("12", 12, True, "NA", "inf", 10**400, None)] == [12.0, 12.0, None, None, None, None, None]
     assert [truth(v) for v in (True, 0, "1", "true", "no", 2, "x", None)] == [True, False, True, True, False, None, None, None]
     assert [mac(v) for v in ("00:E0:DB:0A:0B:0C", "00e0db0a0b0c", "FF:FF:FF:FF:FF:FF:FF", "ff:ff:ff:ff:ff:ff", "", None)] == ["00:e0:db:0a:0b:0c"] * 2 + [

@@ -284,7 +284,7 @@ async def test_ssh_is_not_opened_beside_a_session_that_may_still_live(tmp_path: 
         await one.look()
         await one.sim.switch("web_off", True)
         first = await one.look()
-        assert reason(first, "ssh_identity") == Reason.SSH_ERROR
+        assert reason(first, "ssh_identity") == Reason.SESSIONS_FULL
         assert not first.reachable
         assert one.ours == 1
 

@@ -11,12 +11,13 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
+from agent.ports import SystemClock
 from simulator import certs
 from simulator.axis.device import DEMO_PASSWORD, AxisDevice
 from simulator.axis.product import DOME_11, INTERCOM, LEGACY_CAMERA, PRODUCTS, PTZ_12, SPEAKER, Product
 from simulator.axis.state import Tuning
 from simulator.snmp.agent import Access
-from tests.simulator.axis_http import StillClock, Visitor, visiting
+from tests.simulator.axis_http import StillClock, Visitor, basic, visiting
 from tests.simulator.net_snmp import net_snmp
 
 ALL = {
@@ -303,3 +304,21 @@ async def test_what_was_asked_is_counted_by_path() -> None:
 
 def test_serial_numbers_look_like_addresses_of_the_vendor() -> None:
     assert re.fullmatch("B8A44F[0-9A-F]{6}", AxisDevice(name="x", address="127.77.9.1").state.serial)
+
+
+async def test_a_cable_that_is_pulled_during_a_report_cuts_it_off_without_an_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async with visiting(DOME_11, clock=SystemClock(), tuning=Tuning(report=0.5)) as visitor:
+        url = f"https://{visitor.device.address}:{visitor.ports.https}/axis-cgi/serverreport.cgi?mode=zip_with_image"
+        headers = {"Authorization": basic("root", DEMO_PASSWORD)}
+        async with visitor.session.get(url, headers=headers, ssl=False) as answer:
+            assert await answer.content.read(4) == b"PK\x03\x04"
+            await visitor.device.switch("unplugged", True)
+            with pytest.raises(aiohttp.ClientError):
+                await answer.read()
+        await visitor.device.switch("unplugged", False)
+        async with visitor.session.get(url, headers=headers, ssl=False) as answer:
+            await answer.content.read(4)
+            answer.close()  # now the client goes away
+        assert (await visitor.ask("/axis-cgi/usergroup.cgi", user="root")).status == 200
+    assert visitor.device.counters.reports_running == 0
+    assert [record.message for record in caplog.records if record.levelname in {"ERROR", "WARNING"}] == []

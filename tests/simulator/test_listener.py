@@ -28,6 +28,8 @@ from simulator.control import control
 from simulator.device import SimulatedDevice, SnmpAgent
 from simulator.listener import Ports, serve
 from simulator.poly import VideoOs
+from simulator.snmp import ber
+from simulator.snmp.agent import GET
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
 both_loops = pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
@@ -211,6 +213,36 @@ def test_clients_that_break_off_leave_no_trace(new_loop: Callable[[], asyncio.Ab
                 await session.get(url(device, ports, "/close"), ssl=False)
             async with session.get(url(device, ports), ssl=False) as answer:
                 assert answer.status == 200
+
+    on(new_loop, work)
+
+
+@both_loops
+def test_a_fleet_answers_in_one_process_over_http_and_snmp(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    bindings = ber.sequence(ber.sequence(ber.oid((1, 3, 6, 1, 2, 1, 1, 5, 0)), ber.NULL_VALUE))
+    pdu = ber.sequence(ber.integer(1), ber.integer(0), ber.integer(0), bindings, tag=GET)
+    sys_name = ber.sequence(ber.integer(1), ber.octets(fleet.COMMUNITY), pdu)
+
+    def ask_all(addresses: list[str], port: int) -> set[str]:
+        answered = set()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(2)
+            for address in addresses:
+                sock.sendto(sys_name, (address, port))
+                answered.add(sock.recvfrom(2000)[1][0])
+        return answered
+
+    async def work() -> None:
+        members = fleet.fleet(300, vendor="axis")
+        addresses = [member.device.address for member in members]
+        async with serve([member.device for member in members]) as ports, aiohttp.ClientSession() as session:
+            serials = set()
+            for address in addresses:
+                body = {"apiVersion": "1.0", "method": "getAllUnrestrictedProperties"}
+                async with session.post(f"http://{address}:{ports.http}/axis-cgi/basicdeviceinfo.cgi", json=body) as answer:
+                    serials.add((await answer.json())["data"]["propertyList"]["SerialNumber"])
+            assert len(serials) == 300
+            assert await asyncio.to_thread(ask_all, addresses, ports.snmp) == set(addresses)
 
     on(new_loop, work)
 

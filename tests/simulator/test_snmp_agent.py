@@ -39,7 +39,7 @@ async def ask(tool: str, *words: str, device: AxisDevice, ports: Ports, oid: str
 async def test_version_2c_get_next_and_bulk_as_net_snmp_sees_them() -> None:
     async with answering() as (device, ports):
         got = await ask("snmpget", "-v2c", "-clamp", device=device, ports=ports)
-        assert got == '.1.3.6.1.2.1.1.1.0 = STRING: "; AXIS P3265-LVE; Dome Camera; 11.11.181; Nov 03 2025 09:12; 92D.1; 1"'
+        assert got == '.1.3.6.1.2.1.1.1.0 = STRING: "; AXIS P3265-LVE; Dome Camera; 11.11.181; Nov 03 2025 09:12; 9A6.1; 1"'
         walked = await ask("snmpwalk", "-v2c", "-clamp", device=device, ports=ports, oid="1.3.6.1.4.1.368")
         bulk = await ask("snmpbulkwalk", "-v2c", "-clamp", "-Cr3", device=device, ports=ports, oid="1.3.6.1.4.1.368")
         assert walked == bulk
@@ -200,7 +200,7 @@ async def test_pysnmp_reads_version_3_too() -> None:
     async with answering(SECURE) as (device, ports):
         error, values = await pysnmp_get(device, ports)
         assert error is None
-        assert values == ["; AXIS P3265-LVE; Dome Camera; 11.11.181; Nov 03 2025 09:12; 92D.1; 1"]
+        assert values == ["; AXIS P3265-LVE; Dome Camera; 11.11.181; Nov 03 2025 09:12; 9A6.1; 1"]
 
 
 async def test_pysnmp_refuses_an_answer_that_was_signed_with_a_wrong_key() -> None:

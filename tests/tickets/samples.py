@@ -107,14 +107,15 @@ def step(
     *,
     desk: str = "helpdesk",
     case: Case = CASE,
-    evidence: Artifact | None = None,
+    files: tuple[Artifact, ...] = (),
     note: str = "",
     language: str = "pl",
     role: str = "internal",
 ) -> Step:
     """A step as the outbox holds it."""
-    text = draft(case, kind, language, note or ("Uzupełniono dane." if kind is StepKind.COMMENT else ""), zone=ZONE, at=WRITTEN, role=role)
-    return Step(id=f"{case.id}.{desk}.{seq}", case=case.id, desk=desk, seq=seq, kind=kind, draft=text, artifact=evidence)
+    said = note or ("Uzupełniono dane." if kind is StepKind.COMMENT else "")
+    text = draft(case, kind, language, said, zone=ZONE, at=WRITTEN, role=role, attached=files)
+    return Step(id=f"{case.id}.{desk}.{seq}", case=case.id, desk=desk, seq=seq, kind=kind, draft=text, artifacts=files)
 
 
 def with_subject(given: Step, subject: str) -> Step:

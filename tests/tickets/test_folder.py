@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.errors import DeskError
-from agent.model import Artifact, Step, StepKind, TicketRef
+from agent.model import Step, StepKind, TicketRef
 from agent.ports import SystemClock
 from exporters.tickets.folder.desk import FolderDesk, FolderSettings, folder_name
 from tests.contract.desks import deliver
@@ -59,14 +59,14 @@ def desk_in(folder: Path) -> FolderDesk:
     return FolderDesk(folder, SystemClock())
 
 
-def steps_of(tmp_path: Path) -> list[tuple[Step, Artifact | None]]:
-    file = artifact(tmp_path / "evidence", os.urandom(3000))
+def steps_of(tmp_path: Path) -> list[Step]:
+    files = tuple(artifact(tmp_path / "evidence", os.urandom(size), name=f"{size}.bin") for size in (3000, 1, 500))
     return [
-        (CREATE, None),
-        (step(StepKind.ATTACH, 2, evidence=file, note="Raport."), file),
-        (step(StepKind.COMMENT, 3, note="Uzupełniono."), None),
-        (step(StepKind.RESOLVE, 4, note="Działa."), None),
-        (step(StepKind.REOPEN, 5, note="Wróciło."), None),
+        CREATE,
+        step(StepKind.ATTACH, 2, files=files, note="Raport."),
+        step(StepKind.COMMENT, 3, note="Uzupełniono."),
+        step(StepKind.RESOLVE, 4, note="Działa."),
+        step(StepKind.REOPEN, 5, note="Wróciło."),
     ]
 
 
@@ -76,17 +76,17 @@ async def test_a_kill_at_any_system_call_leaves_the_old_ticket_or_the_new_one_an
     which: int, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = steps_of(tmp_path)
-    current, file = steps[which]
+    current = steps[which]
     kills = 0
     while True:
         path = tmp_path / str(kills)
-        for earlier, its_file in steps[:which]:
-            await deliver(desk_in(path), earlier, its_file)
+        for earlier in steps[:which]:
+            await deliver(desk_in(path), earlier)
         before = held_ticket(path / CASE.id) if which else None
         with monkeypatch.context() as patch:
             patch.setattr("exporters.tickets.folder.files.os", KillingSystem(kills + 1, after=after))
             try:
-                await deliver(desk_in(path), current, file)
+                await deliver(desk_in(path), current)
                 break
             except Killed:
                 kills += 1
@@ -94,28 +94,56 @@ async def test_a_kill_at_any_system_call_leaves_the_old_ticket_or_the_new_one_an
         if counted:
             assert json.loads((path / CASE.id / "ticket.json").read_text("utf-8"))["steps"][-1]["id"] == current.id
         elif before:
-            assert json.loads((path / CASE.id / "ticket.json").read_text("utf-8"))["steps"][-1]["id"] == steps[which - 1][0].id
-        for again, its_file in steps[which:]:
-            await deliver(desk_in(path), again, its_file)
+            assert json.loads((path / CASE.id / "ticket.json").read_text("utf-8"))["steps"][-1]["id"] == steps[which - 1].id
+        for again in steps[which:]:
+            await deliver(desk_in(path), again)
         held = held_ticket(path / CASE.id)
-        assert [text.split() for text in held.texts] == [told.draft.body.split() for told, _ in steps]
-        assert [content for _, content in held.attachments] == [steps[1][1].path.read_bytes() if steps[1][1] else b""]
+        assert [text.split() for text in held.texts] == [told.draft.body.split() for told in steps]
+        assert [content for _, content in held.attachments] == [file.path.read_bytes() for file in steps[1].artifacts]
         assert not list(path.rglob("*.part")), "nothing half-written is left"
     assert kills >= 8
 
 
 async def test_the_raw_calls_are_harmless_the_second_time(tmp_path: Path) -> None:
-    desk, (_, attach, *_) = desk_in(tmp_path / "t"), steps_of(tmp_path)
+    desk, attach = desk_in(tmp_path / "t"), steps_of(tmp_path)[1]
     resolve, reopen = step(StepKind.RESOLVE, 3, note="Działa."), step(StepKind.REOPEN, 4, note="Wróciło.")
-    assert attach[1] is not None
     for _ in range(2):
         await desk.create(CREATE)
-        await desk.attach(attach[0], REF, attach[1])
+        await desk.attach(attach, REF)
         await desk.resolve(resolve, REF)
         await desk.reopen(reopen, REF)
     held = held_ticket(tmp_path / "t" / CASE.id)
     assert len(held.texts) == 4
     assert held.resolved is False, "an old resolve that comes again does not close what was opened after it"
+
+
+async def test_the_ticket_says_which_file_came_with_which_step_and_keeps_the_whole_list(tmp_path: Path) -> None:
+    first, second, third = (artifact(tmp_path / "evidence", name.encode(), name=name) for name in ("a.log", "b.log", "c.log"))
+    case = replace(CASE, evidence=(first, second, third))
+    desk = desk_in(tmp_path)
+    await desk.create(CREATE)
+    await desk.attach(step(StepKind.ATTACH, 2, case=case, files=(first, second)), REF)
+    await desk.attach(step(StepKind.ATTACH, 3, case=case, files=(third,)), REF)
+    ticket = json.loads((tmp_path / CASE.id / "ticket.json").read_text("utf-8"))
+    assert [[file["name"] for file in entry["attachments"]] for entry in ticket["steps"]] == [[], ["a.log", "b.log"], ["c.log"]]
+    assert ticket["steps"][2]["attachments"] == [
+        {"file": f"attachments/{third.sha256[:16]}-c.log", "name": "c.log", "media_type": third.media_type, "size": 5, "sha256": third.sha256}
+    ]
+    assert [file["name"] for file in ticket["fields"]["evidence"]] == ["a.log", "b.log", "c.log"]
+    assert [file["name"] for file in ticket["fields"]["attached"]] == ["c.log"]
+    text = (tmp_path / CASE.id / "ticket.txt").read_text("utf-8")
+    assert f"\n\n-> attachments/{first.sha256[:16]}-a.log\n-> attachments/{second.sha256[:16]}-b.log\n\n========" in text
+
+
+async def test_a_step_that_fails_at_its_second_file_leaves_no_file_but_those_of_other_steps(tmp_path: Path) -> None:
+    shared, fresh, changed = (artifact(tmp_path / "evidence", content) for content in (b"shared", b"fresh", b"changed"))
+    desk = desk_in(tmp_path)
+    await desk.create(CREATE)
+    await desk.attach(step(StepKind.ATTACH, 2, files=(shared,)), REF)
+    changed.path.write_bytes(b"Changed")
+    with pytest.raises(DeskError, match="evidence"):
+        await desk.attach(step(StepKind.ATTACH, 3, files=(shared, fresh, changed)), REF)
+    assert [content for _, content in held_ticket(tmp_path / CASE.id).attachments] == [b"shared"]
 
 
 async def test_a_ticket_can_be_opened_where_its_url_says_and_only_the_group_reads_it(tmp_path: Path) -> None:

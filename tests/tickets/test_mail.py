@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
+from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
@@ -22,18 +25,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agent.errors import DeskError
-from agent.model import Desk, StepKind, TicketRef
+from agent.model import Artifact, Desk, StepKind, TicketRef
 from agent.service.texts import one_line
 from exporters.tickets.mail import PLUGIN
 from exporters.tickets.mail.desk import MailDesk
-from exporters.tickets.mail.message import header, message, message_id
+from exporters.tickets.mail.message import file_names, fitting, header, message, message_id
 from exporters.tickets.mail.settings import MailSettings
 from tests.contract.desks import context
 from tests.tickets.adapters.mail import TO, settings
 from tests.tickets.relay import Relay, relay
-from tests.tickets.samples import CASE, artifact, step, with_subject
+from tests.tickets.samples import CASE, OPENED, artifact, step, with_subject
 
 REF = TicketRef(ref="thread")
+FILE = Artifact(name="x", media_type="text/plain", path=Path("x"), size=0, sha256="0" * 64, collected_at=OPENED)
 CREATE = step(StepKind.CREATE, 1)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PASSWORD = "pa55-żółw-do-not-show"
@@ -81,9 +85,10 @@ def test_identifiers_longer_than_a_line_are_never_encoded() -> None:
 
 
 def test_a_step_sent_again_is_the_same_bytes_whenever_that_is(tmp_path: Path) -> None:
-    file = artifact(tmp_path)
-    attach = step(StepKind.ATTACH, 2, evidence=file, note="Raport.")
-    raws = {message(attach, offline(), "s", now=NOW + timedelta(days=d), attachment=(file, file.path.read_bytes())) for d in (0, 1)}
+    files = (artifact(tmp_path), artifact(tmp_path, b"log", name="a.log", media_type="text/plain"))
+    attach = step(StepKind.ATTACH, 2, files=files, note="Raport.")
+    contents = [(file, file.path.read_bytes()) for file in files]
+    raws = {message(attach, offline(), "s", now=NOW + timedelta(days=d), files=contents) for d in (0, 1)}
     assert len(raws) == 1
     (raw,) = raws
     assert b"\n" not in raw.replace(b"\r\n", b"")
@@ -169,7 +174,7 @@ async def test_a_vendor_hears_of_a_recovery_and_is_asked_whether_to_keep_the_cas
 async def test_a_file_too_big_for_the_relay_is_named_in_the_text_instead(tmp_path: Path) -> None:
     file = artifact(tmp_path / "state" / "cases" / CASE.id, bytes(100_000))
     async with relay(size=200_000) as kept:
-        await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, evidence=file, note="Raport."), REF, file)
+        await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, files=(file,), note="Raport."), REF)
     (sent,) = kept.messages()
     body = sent.get_body()
     assert body is not None
@@ -183,7 +188,7 @@ async def test_a_file_too_big_for_the_relay_is_named_in_the_text_instead(tmp_pat
 async def test_our_own_limit_counts_as_well(tmp_path: Path, size: int, attached: bool) -> None:
     file = artifact(tmp_path / "evidence", bytes(size))
     async with relay() as kept:
-        await mail_desk(tmp_path, kept, max_size="100kB").attach(step(StepKind.ATTACH, 2, evidence=file, note="Raport."), REF, file)
+        await mail_desk(tmp_path, kept, max_size="100kB").attach(step(StepKind.ATTACH, 2, files=(file,), note="Raport."), REF)
     assert len(list(kept.messages()[0].iter_attachments())) == attached
 
 
@@ -191,21 +196,84 @@ async def test_a_relay_that_finds_it_too_big_after_all_gets_the_text_alone(tmp_p
     file = artifact(tmp_path / "evidence", bytes(100_000))
     async with relay() as kept:
         kept.refuse_above = 50_000
-        await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, evidence=file, note="Raport.", language="en"), REF, file)
+        await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, files=(file,), note="Raport.", language="en"), REF)
     (sent,) = kept.messages()
     body = sent.get_body()
     assert body is not None
-    assert "is not attached because it is too big" in body.get_content()
+    assert "Too big for a mail, and therefore not attached:" in body.get_content()
     assert file.sha256 in body.get_content()
+
+
+async def test_a_relay_that_finds_several_too_big_after_all_gets_none_of_them_and_the_names_of_all(tmp_path: Path) -> None:
+    files = tuple(artifact(tmp_path / "evidence", bytes([n]) * 40_000, name=f"{n}.log") for n in range(3))
+    async with relay() as kept:
+        kept.refuse_above = 50_000
+        for _ in range(2):
+            await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, files=files), REF)
+    assert len(kept.taken) == 2
+    (sent,) = kept.messages()
+    assert withheld_in(sent) == [(file.name, file.size, file.sha256) for file in files]
+    assert not list(sent.iter_attachments())
+
+
+async def test_a_relay_that_finds_even_the_text_too_big_is_not_asked_again(tmp_path: Path) -> None:
+    file = artifact(tmp_path / "evidence", bytes(100_000))
+    async with relay(size=200_000) as kept:
+        kept.refuse_above = 100
+        with pytest.raises(DeskError) as caught:
+            await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, files=(file,)), REF)
+    assert (caught.value.reason, caught.value.retryable, kept.taken) == ("too_large", False, [])
+
+
+async def test_the_biggest_files_are_left_out_until_the_rest_fits_and_every_try_says_the_same(tmp_path: Path) -> None:
+    sizes = {"a.log": 30_000, "b.zip": 60_000, "c.log": 10_000, "d.zip": 70_000}
+    files = tuple(artifact(tmp_path / "state" / "cases", bytes(size), name=name) for name, size in sizes.items())
+    async with relay() as kept:
+        for _ in range(2):
+            await mail_desk(tmp_path, kept, max_size="100kB").attach(step(StepKind.ATTACH, 2, files=files), REF)
+    assert len(kept.taken) == 2
+    (sent,) = kept.messages()
+    assert [part.get_filename() for part in sent.iter_attachments()] == ["a.log", "b.zip", "c.log"]
+    assert withheld_in(sent) == [("d.zip", 70_000, files[3].sha256)]
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=8), room=st.integers(-1, 200))
+def test_what_fits_is_attached_in_order_and_only_the_biggest_are_left_out(sizes: list[int], room: int) -> None:
+    files = [replace(FILE, name=str(n), size=size) for n, size in enumerate(sizes)]
+    attached, withheld = fitting(files, room)
+    assert sorted(attached + withheld, key=files.index) == files
+    assert attached == sorted(attached, key=files.index)
+    assert withheld == sorted(withheld, key=files.index)
+    assert sum(file.size for file in attached) <= max(room, 0)
+    if withheld:
+        smallest = min(file.size for file in withheld)
+        assert all(file.size <= smallest for file in attached)
+        assert sum(file.size for file in attached) + smallest > room
+
+
+@given(names=st.lists(st.sampled_from(["a", "A", "2-a", "3-A", "", "attachment", "/", "_", "x\ny", "x y"]), max_size=12))
+def test_no_two_files_of_a_message_have_one_name(names: list[str]) -> None:
+    given_out = file_names([replace(FILE, name=name) for name in names])
+    assert len({name.casefold() for name in given_out}) == len(names)
+    assert all(name and "/" not in name and "\n" not in name for name in given_out)
+    assert not given_out or given_out[0] == (one_line(names[0]).replace("/", "_") or "attachment")
 
 
 async def test_a_file_that_fits_exactly_is_attached(tmp_path: Path) -> None:
     room = int(2_000_000 / 1.37) - 64 * 1024
     file = artifact(tmp_path / "evidence", bytes(room))
     async with relay(size=2_000_000) as kept:
-        await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, evidence=file, note="Raport."), REF, file)
+        await mail_desk(tmp_path, kept).attach(step(StepKind.ATTACH, 2, files=(file,), note="Raport."), REF)
     (attachment,) = kept.messages()[0].iter_attachments()
     assert attachment.get_payload(decode=True) == bytes(room)
+
+
+def withheld_in(sent: EmailMessage) -> list[tuple[str, int, str]]:
+    """The files that the text names as not attached."""
+    body = sent.get_body()
+    assert body is not None
+    found = re.findall(r"(?m)^- (.+), (\d+) B, SHA-256 ([0-9a-f]{64}), miejsce: \S+$", body.get_content())
+    return [(name, int(size), digest) for name, size, digest in found]
 
 
 # --- recipients -------------------------------------------------------------------------------------------------------
@@ -366,7 +434,7 @@ async def test_a_dry_run_writes_what_would_be_sent_and_connects_to_nothing(tmp_p
     await desk.self_check()
     for _ in range(2):
         await desk.create(CREATE)
-        await desk.attach(step(StepKind.ATTACH, 2, evidence=file, note="Raport."), REF, file)
+        await desk.attach(step(StepKind.ATTACH, 2, files=(file,), note="Raport."), REF)
     written = {path.name: message_from_bytes(path.read_bytes(), policy=default) for path in files_in(tmp_path / "state" / "mail" / "vendor")}
     assert set(written) == {"self-check.eml", "LK-000042.helpdesk.1.eml", "LK-000042.helpdesk.2.eml"}
     (attached,) = written["LK-000042.helpdesk.2.eml"].iter_attachments()

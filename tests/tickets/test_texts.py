@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.model import Case, CheckAnswer, Component, Fault, Identity, Reading, Severity, StepKind, Text
+from agent.model import Artifact, Case, CheckAnswer, Component, Fault, Identity, Reading, Severity, StepKind, Text
 from agent.service import texts
-from agent.service.texts import arrived_note, draft, evidence_note, one_line, recovered_note, returned_note
+from agent.service.completeness import MISSING
+from agent.service.texts import arrived_note, draft, one_line, recovered_note, returned_note, word
 from tests.tickets.samples import CASE, OPENED, WRITTEN, ZONE, artifact
 
 TEMPLATES = Path(texts.__file__).parent / "templates"
@@ -35,7 +36,13 @@ BARE = Case(
 
 
 def written(case: Case, step: StepKind = StepKind.CREATE, language: str = "pl", note: str = "Notatka.", *, role: str = "internal") -> str:
-    return draft(case, step, language, note, zone=ZONE, at=WRITTEN, role=role).body
+    return draft(case, step, language, note, zone=ZONE, at=WRITTEN, role=role, attached=files_for(step)).body
+
+
+def files_for(step: StepKind) -> tuple[Artifact, ...]:
+    """What a step of this kind brings; the texts never open it."""
+    file = Artifact(name="raport.zip", media_type="application/zip", path=Path("raport.zip"), size=7, sha256="0" * 64, collected_at=OPENED)
+    return (file,) if step is StepKind.ATTACH else ()
 
 
 def test_the_polish_report_holds_all_that_a_service_asks_for(tmp_path: Path) -> None:
@@ -118,7 +125,7 @@ def test_the_reason_for_missing_evidence_stands_in_the_report() -> None:
 @pytest.mark.parametrize("role", ["internal", "vendor"])
 @pytest.mark.parametrize("case", [CASE, BARE], ids=["full", "bare"])
 def test_every_step_has_a_text_and_all_have_one_subject(case: Case, role: str, language: str) -> None:
-    drafts = [draft(case, step, language, "Note.\nSecond line.", zone=ZONE, at=WRITTEN, role=role) for step in StepKind]
+    drafts = [draft(case, step, language, "Note.\nSecond line.", zone=ZONE, at=WRITTEN, role=role, attached=files_for(step)) for step in StepKind]
     assert {d.subject for d in drafts} == {drafts[0].subject}
     for each in drafts:
         assert "Note.\nSecond line.\n" in each.body
@@ -138,7 +145,7 @@ def test_a_vendor_is_asked_and_never_told_that_a_case_is_closed(note: str, langu
     assert re.search(r"(?i)rozwiązane|resolved", written(CASE, StepKind.RESOLVE, language, note))
 
 
-def test_the_notes_name_times_in_the_zone_of_the_site(tmp_path: Path) -> None:
+def test_the_notes_name_times_in_the_zone_of_the_site() -> None:
     assert recovered_note(OPENED, "pl", zone=ZONE) == "Urządzenie działa poprawnie od 2026-11-21T10:15:30+01:00 (Europe/Warsaw)."
     assert returned_note(OPENED, "en", zone="UTC") == "The fault is back since 2026-11-21T09:15:30+00:00 (UTC)."
     assert arrived_note(("serial", "contract_number", "x_other"), "pl").splitlines()[1:] == [
@@ -146,19 +153,30 @@ def test_the_notes_name_times_in_the_zone_of_the_site(tmp_path: Path) -> None:
         "- numer umowy serwisowej",
         "- x_other",
     ]
-    file = artifact(tmp_path, name="a\nb.zip")
-    assert evidence_note([file], "en", zone=ZONE).splitlines()[1:] == [
-        f"- a b.zip, {file.size} B, SHA-256 {file.sha256}, collected at 2026-11-21T10:15:30+01:00"
-    ]
 
 
-def test_a_language_or_a_note_that_is_missing_is_refused() -> None:
+@pytest.mark.parametrize("note", ["", "Notatka."])
+def test_an_attachment_lists_its_own_files_and_the_fields_keep_those_of_the_case(tmp_path: Path, note: str) -> None:
+    first, second, third = (artifact(tmp_path, name.encode(), name=name) for name in ("a\nb.zip", "c.log", "d.log"))
+    written = draft(replace(CASE, evidence=(first, second, third)), StepKind.ATTACH, "en", note, zone=ZONE, at=WRITTEN, attached=(first, third))
+    for file, shown in ((first, "a b.zip"), (third, "d.log")):
+        assert f"- {shown}, {file.size} B, SHA-256 {file.sha256}, collected at 2026-11-21T10:15:30+01:00" in written.body.splitlines()
+    assert note in written.body
+    assert "c.log" not in written.body
+    evidence = written.fields["evidence"]
+    assert [file["name"] for file in evidence] == ["a\nb.zip", "c.log", "d.log"]
+    assert written.fields["attached"] == [evidence[0], evidence[2]]
+
+
+def test_a_language_a_note_or_a_file_that_is_missing_is_refused() -> None:
     with pytest.raises(ValueError, match="pl or en"):
         written(CASE, language="de")
     with pytest.raises(ValueError, match="needs a note"):
         written(CASE, StepKind.COMMENT, note=" ")
-    with pytest.raises(ValueError, match="needs a note"):
-        written(CASE, StepKind.ATTACH, note="")
+    with pytest.raises(ValueError, match="needs a file"):
+        draft(CASE, StepKind.ATTACH, "pl", "Notatka.", zone=ZONE, at=WRITTEN)
+    with pytest.raises(ValueError, match="no other step has one"):
+        draft(CASE, StepKind.CREATE, "pl", zone=ZONE, at=WRITTEN, attached=files_for(StepKind.ATTACH))
 
 
 def test_the_subject_is_short_enough_to_survive_and_begins_with_our_number() -> None:
@@ -228,9 +246,10 @@ def test_no_text_of_a_device_can_add_a_line_or_a_control_character(text: str, st
             missing=(value,),
         )
 
-    shown = draft(case(text), step, language, "n", zone=ZONE, at=WRITTEN)
+    files = tuple(replace(file, name=f"x{text}") for file in files_for(step))
+    shown = draft(case(text), step, language, "n", zone=ZONE, at=WRITTEN, attached=files)
     if one_line(text):
-        assert shown.body.count("\n") == draft(case("x"), step, language, "n", zone=ZONE, at=WRITTEN).body.count("\n")
+        assert shown.body.count("\n") == draft(case("x"), step, language, "n", zone=ZONE, at=WRITTEN, attached=files_for(step)).body.count("\n")
     assert re.sub(r"[^\n\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]", "", shown.body) == "\n" * shown.body.count("\n")
     assert "\n" not in shown.subject
     shown.body.encode("utf-8")
@@ -239,3 +258,24 @@ def test_no_text_of_a_device_can_add_a_line_or_a_control_character(text: str, st
 def test_answers_severities_and_states_all_have_words() -> None:
     for code in (*CheckAnswer, *Severity, "ok", "failed", "missing", "off", "unknown"):
         assert code in texts.WORDS
+
+
+@pytest.mark.parametrize("language", ["pl", "en"])
+def test_every_word_for_what_is_missing_reads_as_part_of_a_sentence(language: str) -> None:
+    assert not MISSING.keys() & texts.WORDS.keys(), "one word, one meaning"
+    for code in MISSING:
+        said = word(code, language)
+        assert said not in ("", code) or code == said == "model" or " " in said
+        assert said[0].islower()
+        assert not re.search(r"[_.!?;]|^\s|\s$", said)
+        assert f"- {said}\n" in written(replace(CASE, missing=(code,)), language=language)
+    assert word("no_such_word", language) == "no_such_word"
+
+
+@pytest.mark.parametrize(("language", "held"), [("pl", "zgłoszenie nie zostanie wysłane do serwisu."), ("en", "no report is sent to the vendor.")])
+def test_our_own_people_read_that_the_vendors_report_waits_and_for_what(language: str, held: str) -> None:
+    waits = written(replace(CASE, missing=("contract_expired", "address")), language=language)
+    listed = "".join(f"- {word(code, language)}\n" for code in ("contract_expired", "address"))
+    assert re.search(re.escape(listed) + r".*" + re.escape(held) + r"\n", waits)
+    assert held not in written(replace(CASE, missing=()), language=language)
+    assert held not in written(CASE, language=language, role="vendor")

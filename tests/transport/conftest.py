@@ -26,7 +26,3 @@ def unused_tcp_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-import uvloop
-@pytest.fixture(scope="session")
-def event_loop_policy(): return uvloop.EventLoopPolicy()

@@ -305,3 +305,11 @@ async def test_a_request_inside_a_stream_times_out_instead_of_hanging(fakes: Fak
             with pytest.raises(Unreachable):
                 await http.request("GET", "/a", account="", timeout=0.1)
             break
+
+
+async def test_a_stream_shows_its_head_before_the_first_piece(fakes: Fakes) -> None:
+    seen: list[str] = []
+    async with site(answering(body=b"x", headers={"X-XSRF-TOKEN": "next"})) as served, visit(fakes, served.port) as http:
+        pieces = http.stream("GET", "/a", account="", head=lambda answer: seen.append(answer.headers["x-xsrf-token"]))
+        seen.extend([piece.decode() async for piece in pieces])
+    assert seen == ["next", "x"]

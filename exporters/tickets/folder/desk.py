@@ -1,6 +1,6 @@
 """One folder a ticket.
 
-`ticket.json` is the truth, and its replacement is the instant at which a step counts: attachment and text are written before it, both in a way
+`ticket.json` is the truth, and its replacement is the instant at which a step counts: attachments and text are written before it, all in a way
 that doing it again changes nothing. So a kill at any point leaves a step that is done or one that can be done again.
 """
 
@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,8 +85,8 @@ class FolderDesk:
         await self._run(make)
         return self._ref(step.case)
 
-    async def attach(self, step: Step, ref: TicketRef, artifact: Artifact) -> None:
-        await self._add(step, artifact)
+    async def attach(self, step: Step, ref: TicketRef) -> None:
+        await self._add(step)
 
     async def comment(self, step: Step, ref: TicketRef) -> None:
         await self._add(step)
@@ -97,41 +97,32 @@ class FolderDesk:
     async def reopen(self, step: Step, ref: TicketRef) -> None:
         await self._add(step)
 
-    async def _add(self, step: Step, artifact: Artifact | None = None) -> None:
+    async def _add(self, step: Step) -> None:
         def add() -> None:
             folder = self._path / folder_name(step.case)
             ticket = _read(folder)
             if ticket is None:
                 raise DeskError("no_ticket", f"{folder} holds no ticket; if it was moved away, put it back", retryable=False)
-            self._take(step, folder, ticket, artifact)
+            self._take(step, folder, ticket)
 
         await self._run(add)
 
-    def _take(self, step: Step, folder: Path, ticket: dict[str, Any], artifact: Artifact | None = None) -> None:
+    def _take(self, step: Step, folder: Path, ticket: dict[str, Any]) -> None:
         if (ticket["case"], ticket["key"]) != (step.case, step.draft.key):
             raise DeskError("conflict", f"{folder} holds another ticket (case {ticket['case']!r}, key {ticket['key']!r})", retryable=False)
         if _has(ticket, step):
             return
         at = str(step.draft.fields.get("written_at") or self._clock.now().isoformat(timespec="seconds"))
-        entry: dict[str, Any] = {"id": step.id, "kind": step.kind.value, "at": at}
-        if artifact:
-            make_folder(folder / "attachments")
-            name = attachment_name(artifact)
-            write(folder / "attachments" / name, evidence(artifact))
-            entry["attachment"] = {
-                "file": f"attachments/{name}",
-                "name": artifact.name,
-                "media_type": artifact.media_type,
-                "size": artifact.size,
-                "sha256": artifact.sha256,
-            }
-        _append(folder / "ticket.txt", step, at, entry.get("attachment", {}).get("file", ""))
+        attachments = [_attachment(artifact) for artifact in step.artifacts]
+        if attachments:
+            _store(step.artifacts, folder / "attachments")
+        _append(folder / "ticket.txt", step, at, [attachment["file"] for attachment in attachments])
         after = {
             **ticket,
             "state": STATE_AFTER.get(step.kind, ticket["state"]),
             "subject": step.draft.subject,
             "fields": step.draft.fields,
-            "steps": [*ticket["steps"], entry],
+            "steps": [*ticket["steps"], {"id": step.id, "kind": step.kind.value, "at": at, "attachments": attachments}],
         }
         text = json.dumps(after, ensure_ascii=False, indent=2) + "\n"
         write(folder / "ticket.json", [text.encode("utf-8", "backslashreplace")])
@@ -208,7 +199,33 @@ def _has(ticket: dict[str, Any], step: Step) -> bool:
     return any(entry["id"] == step.id for entry in ticket["steps"])
 
 
-def _append(path: Path, step: Step, at: str, file: str) -> None:
+def _attachment(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "file": f"attachments/{attachment_name(artifact)}",
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "size": artifact.size,
+        "sha256": artifact.sha256,
+    }
+
+
+def _store(artifacts: Sequence[Artifact], folder: Path) -> None:
+    """All the files, or after an error none that was not there before."""
+    make_folder(folder)
+    written: list[Path] = []
+    try:
+        for artifact in artifacts:
+            path = folder / attachment_name(artifact)
+            if not path.exists():
+                written.append(path)
+            write(path, evidence(artifact))
+    except Exception:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _append(path: Path, step: Step, at: str, files: Sequence[str]) -> None:
     """Add this step's section, unless it is there. What people wrote into the file stays."""
     head = f"{RULE} {step.id} {step.kind.value} "
     try:
@@ -218,5 +235,5 @@ def _append(path: Path, step: Step, at: str, file: str) -> None:
     if any(line.startswith(head.encode()) for line in before.splitlines()):
         return
     body = "".join(f" {line}\n" if line.startswith(RULE) else f"{line}\n" for line in step.draft.body.splitlines())
-    section = f"{head}{at} {RULE}\n{one_line(step.draft.subject)}\n\n{body}" + (f"\n-> {file}\n" if file else "")
+    section = f"{head}{at} {RULE}\n{one_line(step.draft.subject)}\n\n{body}" + ("\n" if files else "") + "".join(f"-> {file}\n" for file in files)
     write(path, [before, b"\n" if before else b"", section.encode("utf-8", "replace")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from agent.ports import DeskContext
 from agent.service.texts import one_line
 from config.secrets import SecretError, read_secret_file
 from exporters.tickets import evidence
-from exporters.tickets.mail.message import first_of_thread, message, withheld_text
+from exporters.tickets.mail.message import first_of_thread, fitting, message, withheld_text
 from exporters.tickets.mail.settings import MailSettings
 
 TOO_LARGE = 552
@@ -28,7 +28,7 @@ LOGIN_WAYS = ("plain", "login", "cram-md5")
 
 BASE64_COST = 1.37
 HEADROOM = 64 * 1024
-"""A file of SIZE / 1.37 - 64 KiB fits into a message of SIZE bytes: base64 with line ends, text and headers (measured with a stock Postfix)."""
+"""Files of SIZE / 1.37 - 64 KiB together fit into a message of SIZE bytes: base64 with line ends, text and headers (measured with a stock Postfix)."""
 
 SLOWEST = 48 * 1024
 """Bytes a second. A slower line than this is taken for a broken one while a message is being sent."""
@@ -65,11 +65,11 @@ class MailDesk:
         return None
 
     async def create(self, step: Step) -> TicketRef:
-        await self._send(step, step.artifact)
+        await self._send(step)
         return TicketRef(ref=first_of_thread(step, self._settings, self._context.site).strip("<>"))
 
-    async def attach(self, step: Step, ref: TicketRef, artifact: Artifact) -> None:
-        await self._send(step, artifact)
+    async def attach(self, step: Step, ref: TicketRef) -> None:
+        await self._send(step)
 
     async def comment(self, step: Step, ref: TicketRef) -> None:
         await self._send(step)
@@ -80,35 +80,35 @@ class MailDesk:
     async def reopen(self, step: Step, ref: TicketRef) -> None:
         await self._send(step)
 
-    async def _send(self, step: Step, artifact: Artifact | None = None) -> None:
+    async def _send(self, step: Step) -> None:
         if self._settings.dry_run:
-            whole = await self._message(step, artifact, self._settings.max_size)
+            whole = await self._message(step, *fitting(step.artifacts, self._settings.max_size))
             await asyncio.to_thread(self._write, step.id, whole)
             return
         async with self._relay() as relay:
             announced = relay.esmtp_extensions.get("size", "")
             limit = int(announced) if announced.isdecimal() and int(announced) else None
             room = self._settings.max_size if limit is None else min(self._settings.max_size, int(limit / BASE64_COST) - HEADROOM)
-            whole = await self._message(step, artifact, room)
+            attached, withheld = fitting(step.artifacts, room)
             try:
-                refused = await self._deliver(relay, whole)
+                refused = await self._deliver(relay, await self._message(step, attached, withheld))
             except DeskError as error:
-                if error.reason != "too_large" or artifact is None or artifact.size > room:
+                if error.reason != "too_large" or not attached:
                     raise
                 await relay.rset()
-                refused = await self._deliver(relay, await self._message(step, artifact, -1))
+                refused = await self._deliver(relay, await self._message(step, (), step.artifacts))
         for refusal in refused:
             log.warning("mail_recipient_refused", desk=self._desk, step=step.id, recipient=refusal.recipient, code=refusal.code, answer=_said(refusal.message))
 
-    async def _message(self, step: Step, artifact: Artifact | None, room: int) -> bytes:
-        """The message of this step, with the file if it has at most `room` bytes."""
+    async def _message(self, step: Step, attached: Sequence[Artifact], withheld: Sequence[Artifact]) -> bytes:
         site, now = self._context.site, self._context.clock.now()
-        if artifact is None:
-            return message(step, self._settings, site, now=now)
-        if artifact.size > room:
-            return message(step, self._settings, site, now=now, withheld=withheld_text(artifact, site, self._place(artifact), step.draft.language))
-        content = await asyncio.to_thread(lambda: b"".join(evidence(artifact)))
-        return await asyncio.to_thread(message, step, self._settings, site, now=now, attachment=(artifact, content))
+        missing = withheld_text([(artifact, self._place(artifact)) for artifact in withheld], site, step.draft.language) if withheld else ""
+
+        def build() -> bytes:
+            files = [(artifact, b"".join(evidence(artifact))) for artifact in attached]
+            return message(step, self._settings, site, now=now, files=files, withheld=missing)
+
+        return await asyncio.to_thread(build)
 
     def _place(self, artifact: Artifact) -> str:
         """Where the file lies, without telling a stranger more of this machine's paths than needed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email import policy
 from email.header import Header
@@ -21,24 +21,44 @@ _NO_ATTACHMENT_TYPES = frozenset({"multipart", "message"})
 """Types that a mail reader would open as a part of the message instead of offering the file."""
 
 
-def message(step: Step, settings: MailSettings, site: str, *, now: datetime, attachment: tuple[Artifact, bytes] | None = None, withheld: str = "") -> bytes:
+def message(step: Step, settings: MailSettings, site: str, *, now: datetime, files: Sequence[tuple[Artifact, bytes]] = (), withheld: str = "") -> bytes:
     """The message as it goes over the wire, CRLF line ends.
 
-    `withheld` is a sentence put below the text when the file is not attached. `now` counts only if the draft does not say when it was written.
+    `withheld` is put below the text when files are not attached. `now` counts only if the draft does not say when it was written.
     DeskError: the draft's `written_at` is no time.
     """
     content = EmailMessage(policy=policy.SMTP)
     content.set_content(step.draft.body + (f"\n{withheld}\n" if withheld else ""), charset="utf-8", cte="quoted-printable")
-    if attachment:
-        artifact, data = attachment
+    for name, (artifact, data) in zip(file_names([artifact for artifact, _ in files]), files, strict=True):
         main, _, sub = artifact.media_type.partition("/")
         if main in _NO_ATTACHMENT_TYPES or not re.fullmatch(r"[a-z0-9.+-]+", main) or not re.fullmatch(r"[a-z0-9.+-]+", sub):
             main, sub = "application", "octet-stream"
-        content.add_attachment(data, maintype=main, subtype=sub, filename=one_line(artifact.name).replace("/", "_") or "attachment")
+        content.add_attachment(data, maintype=main, subtype=sub, filename=name)
+    if files:
         # "=_" cannot stand in a quoted-printable or base64 body.
         content.set_boundary(f"=_{hashlib.sha256(step.id.encode()).hexdigest()[:32]}")
     head = "".join(header(name, value) for name, value in _headers(step, settings, site, now))
     return head.encode("ascii") + content.as_bytes()
+
+
+def file_names(artifacts: Sequence[Artifact]) -> list[str]:
+    """A name for each file of one message: one line, no path, and none twice, also where upper and lower case are the same."""
+    names: list[str] = []
+    for artifact in artifacts:
+        plain = one_line(artifact.name).replace("/", "_") or "attachment"
+        taken = {name.casefold() for name in names}
+        # One of these is free: there are more of them than names taken.
+        numbered = (f"{number}-{plain}" for number in range(2, len(names) + 3))
+        names.append(next(name for name in (plain, *numbered) if name.casefold() not in taken))
+    return names
+
+
+def fitting(artifacts: Sequence[Artifact], room: int) -> tuple[list[Artifact], list[Artifact]]:
+    """(files to attach, files to withhold), each in their order: the biggest are withheld until the others have at most `room` bytes together."""
+    kept = list(range(len(artifacts)))
+    while kept and sum(artifacts[index].size for index in kept) > room:
+        kept.remove(max(kept, key=lambda index: artifacts[index].size))
+    return [artifacts[index] for index in kept], [artifact for index, artifact in enumerate(artifacts) if index not in kept]
 
 
 def message_id(step_id: str, settings: MailSettings, site: str) -> str:
@@ -55,18 +75,17 @@ def first_of_thread(step: Step, settings: MailSettings, site: str) -> str:
     return message_id(_step_id(step, 1), settings, site)
 
 
-def withheld_text(artifact: Artifact, site: str, where: str, language: str) -> str:
-    """Why the file is not attached, and where it lies."""
-    facts = f"{one_line(artifact.name)} ({artifact.size} B, SHA-256 {artifact.sha256})"
+def withheld_text(files: Sequence[tuple[Artifact, str]], site: str, language: str) -> str:
+    """Which files are not attached, why, and where they lie: (file, place on the site's server)."""
     if language == "pl":
-        return (
-            f"Pliku {facts} nie dołączono, ponieważ jest za duży na wiadomość e-mail. "
-            f"Plik znajduje się na serwerze obiektu {one_line(site)}: {where}. Na prośbę przekażemy go w inny sposób."
-        )
-    return (
-        f"The file {facts} is not attached because it is too big for a mail. "
-        f"It is kept on the server of the site {one_line(site)}: {where}. On request we will hand it over in another way."
-    )
+        lines = [f"- {one_line(a.name)}, {a.size} B, SHA-256 {a.sha256}, miejsce: {where}" for a, where in files]
+        head = "Ze względu na rozmiar do tej wiadomości nie dołączono:"
+        tail = f"Całość znajduje się na serwerze obiektu {one_line(site)} w podanym miejscu. Na prośbę przekażemy ją w inny sposób."
+    else:
+        lines = [f"- {one_line(a.name)}, {a.size} B, SHA-256 {a.sha256}, place: {where}" for a, where in files]
+        head = "Too big for a mail, and therefore not attached:"
+        tail = f"All of this is kept on the server of the site {one_line(site)} in the place named. On request we will hand it over in another way."
+    return "\n".join((head, *lines, tail))
 
 
 def header(name: str, value: str) -> str:

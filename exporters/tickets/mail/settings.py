@@ -18,7 +18,8 @@ class MailSettings(Section):
 
     `smtp`: host or host:port; without a port 587 for starttls, 465 for tls, 25 for none. `tls: starttls` refuses a server that does not offer it.
     `ca_file`: the authority of the relay's certificate where the system does not know it.
-    `max_size`: the biggest file that is attached; a relay that announces less counts as well. A bigger file is named in the text and stays on the site server.
+    `max_size`: the files of one message together; a relay that announces less counts as well. The biggest are left out until the rest fits: they are named in
+    the text and stay on the site server.
     `auto_submitted` marks messages as made by a program. Several helpdesks then send no number back, and one drops them: off unless the receiver asks for it.
     `dry_run`: messages are written as `.eml` files under `mail/<desk>/` of the state folder, and nothing is sent.
     """

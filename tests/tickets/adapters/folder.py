@@ -70,8 +70,8 @@ def held_ticket(folder: Path) -> HeldTicket:
     texts = []
     for section in sections[4::4]:
         _, _, body = section.partition("\n\n")
-        texts.append(re.sub(r"\n-> attachments/\S+\n\s*\Z", "\n", body))
-    entries = [entry["attachment"] for entry in ticket["steps"] if "attachment" in entry]
+        texts.append(re.sub(r"\n(?:-> attachments/\S+\n)+\s*\Z", "\n", body))
+    entries = [attachment for entry in ticket["steps"] for attachment in entry["attachments"]]
     attachments = tuple((entry["file"], (folder / entry["file"]).read_bytes()) for entry in entries)
     names = {path.name for path in (folder / "attachments").iterdir()} if (folder / "attachments").is_dir() else set()
     assert names == {Path(name).name for name, _ in attachments}, "nothing is left over"
