@@ -63,7 +63,11 @@ READING_METRICS = (
         labels=("peripheral", "kind", "model", "serial", "firmware"),
         help="A part that hangs on the device, always 1; peripheral is its serial, or a name where it has none",
     ),
-    MetricSpec(name="latarnik_peripheral_connected", labels=("peripheral", "kind"), help="1 when the part is there, 0 when the device lists it as gone; one that left the list shows as a fault"),
+    MetricSpec(
+        name="latarnik_peripheral_connected",
+        labels=("peripheral", "kind"),
+        help="1 when the part is there, 0 when the device lists it as gone; one that left the list is a fault",
+    ),
     MetricSpec(name="latarnik_call_active", help="1 while the room is in a call or meeting; absent when that is not known"),
 )
 

@@ -461,8 +461,8 @@ class Watch:
         known = listed or child_part(watched.history.components.values(), child)
         asked = snapshot is not None and snapshot.reachable and not watched.shown_stale
         up = None if not asked else listed is not None and listed.state == "ok"
-        if asked and listed is None and not any(i.fault.code.endswith(".missing") for i in self._incidents(watched, child.id)):
-            # Not in the answer, and no rule calls it missing: that part of the poll was not answered.
+        if asked and listed is None and not any(i.misses == 0 for i in self._incidents(watched, child.id)):
+            # Not in the answer, and no rule complains of it: that part of the poll was not answered.
             up = None
         identity = Identity(
             vendor=child.vendor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import urllib.request
@@ -185,12 +186,9 @@ class Site:
 
 def attached(ticket: Mapping[str, Any]) -> dict[str, Path]:
     """The attachments of a folder ticket by their own names, each checked against the SHA-256 that the ticket gives."""
-    import hashlib
-
     found = {}
     for step in ticket["steps"]:
-        if "attachment" in step:
-            told = step["attachment"]
+        for told in step["attachments"]:
             path = ticket["folder"] / told["file"]
             assert hashlib.sha256(path.read_bytes()).hexdigest() == told["sha256"]
             assert path.stat().st_size == told["size"]

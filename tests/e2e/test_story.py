@@ -91,10 +91,9 @@ def _has(site: Site, device: str, name: str) -> bool:
 
 
 def _settled(site: Site) -> bool:
-    """Everything that was collected has reached the desk."""
-    return all(set(attached(t)) == {e["name"] for e in t["fields"]["evidence"]} for t in site.tickets() if t["fields"]["evidence"]) and all(
-        len(list((site.state / "evidence" / t["case"]).iterdir())) == len(attached(t)) for t in site.tickets()
-    )
+    """Every file that was collected has reached the desk, and none is being written."""
+    collected = {t["case"]: {path.name for path in (site.state / "evidence" / t["case"]).iterdir()} for t in site.tickets()}
+    return all(collected[t["case"]] == set(attached(t)) for t in site.tickets())
 
 
 def _steps(site: Site) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_parcels_hold_every_file_once_and_in_order_and_only_one_that_is_alone_is
     assert all(found)
     for parcel in found:
         assert sum(file.size for file in parcel) <= limit or len(parcel) == 1
-    for parcel, following in zip(found, found[1:], strict=False):
+    for parcel, following in pairwise(found):
         assert sum(file.size for file in (*parcel, following[0])) > limit, "a parcel ends only where the next file does not fit"
 
 

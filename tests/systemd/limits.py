@@ -186,18 +186,18 @@ def ask_systemd() -> dict[str, frozenset[str]]:
 
 
 def _load(library: ctypes.CDLL, wanted: Filter) -> None:
-    context = library.seccomp_init(ctypes.c_uint32(_ERRNO | wanted.default if wanted.default else _ALLOW))
+    context = library.seccomp_init(_ERRNO | wanted.default if wanted.default else _ALLOW)
     if not context:
         raise MemoryError
     try:
         # SystemCallArchitectures=native: a call of another architecture, whose numbers mean other things, ends the process.
-        _check(library.seccomp_attr_set(context, _BAD_ARCHITECTURE, ctypes.c_uint32(_KILL)), wanted.name)
+        _check(library.seccomp_attr_set(context, _BAD_ARCHITECTURE, _KILL), wanted.name)
         for rule in wanted.rules:
             number = library.seccomp_syscall_resolve_name(rule.call.encode())
             if number == _UNKNOWN_CALL or (number < 0 and not rule.where and rule.error == wanted.default):
                 continue  # a call that this libseccomp, or this architecture, does not have
             arguments = (_Argument * len(rule.where))(*((a.number, int(a.how), a.value, a.other) for a in rule.where))
-            action = ctypes.c_uint32(_ERRNO | rule.error if rule.error else _ALLOW)
+            action = _ERRNO | rule.error if rule.error else _ALLOW
             done = library.seccomp_rule_add_array(context, action, number, len(rule.where), arguments)
             if done != -errno.EACCES:  # the rule says what the default says
                 _check(done, f"{wanted.name}: {rule.call}")
@@ -216,8 +216,11 @@ def apply(unit: Unit, wanted: Sequence[Filter]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
-    for function in (library.seccomp_attr_set, library.seccomp_rule_add_array, library.seccomp_load, library.seccomp_release):
-        function.argtypes = None
+    library.seccomp_init.argtypes = (ctypes.c_uint32,)
+    library.seccomp_attr_set.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32)
+    library.seccomp_rule_add_array.argtypes = (ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint, ctypes.POINTER(_Argument))
+    library.seccomp_load.argtypes = (ctypes.c_void_p,)
+    library.seccomp_release.argtypes = (ctypes.c_void_p,)
     if unit.on("NoNewPrivileges") and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "PR_SET_NO_NEW_PRIVS")
     # EINVAL: a kernel before 6.3.

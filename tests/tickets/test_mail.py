@@ -272,7 +272,7 @@ def withheld_in(sent: EmailMessage) -> list[tuple[str, int, str]]:
     """The files that the text names as not attached."""
     body = sent.get_body()
     assert body is not None
-    found = re.findall(r"(?m)^- (.+), (\d+) B, SHA-256 ([0-9a-f]{64}), miejsce: \S+$", body.get_content())
+    found = re.findall(r"(?m)^- (.+), (\d+) B, SHA-256 ([0-9a-f]{64}), miejsce: \S+$", "\n".join(body.get_content().splitlines()))
     return [(name, int(size), digest) for name, size, digest in found]
 
 
