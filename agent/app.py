@@ -25,8 +25,9 @@ from agent.model import Desk, Device, FaultSpec, History, MetricSpec
 from agent.notify import Notifier, feed_watchdog, watchdog_interval
 from agent.polling.guard import PassingGuard, StoredGuard
 from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.rules import Rules
 from agent.polling.scheduler import Timer, timer
-from agent.polling.watch import Rules, Watch
+from agent.polling.watch import Watch
 from agent.ports import (
     Clock,
     Collector,
@@ -354,7 +355,7 @@ async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterat
                 clock=clock,
                 evidence_root=state_dir / EVIDENCE,
                 delivered=daemon.delivered,
-                changed=lambda case: daemon.spawn("tickets", daemon.watch.tickets_changed(case)),
+                taken=lambda step: daemon.spawn("step", daemon.watch.step_taken(step)),
             )
         await daemon.watch.load()
         daemon.watch.show_all()

@@ -6,8 +6,10 @@ at the daemon's `/api/v1/devices`, and into the folder of tickets.
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,8 @@ HEALTHY_FOR = 8.0
 TICKETS_WITHIN = 60.0
 START_WITHIN = 60.0
 RESOLVED_WITHIN = 90.0
+PICTURE_WIDTH = 150
+"""Columns of the picture: no cell of the demo's table is wrapped, and it can still be read on a page."""
 BREAKS = (("boardroom", "e70_unplugged"), ("gate-2", "sd_failed"))
 TICKETS_OF = ("boardroom-e70", "gate-2")
 
@@ -53,6 +57,7 @@ class Stage:
     devices: list[dict[str, Any]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     say: Callable[[str], None] = print
+    picture: Path | None = None
 
     @property
     def tickets(self) -> Path:
@@ -74,8 +79,8 @@ class Stage:
             pass
 
 
-def main(*, once: bool, folder: Path, port: int) -> int:
-    """Exit code: 0 when all of the story happened."""
+def main(*, once: bool, folder: Path, port: int, picture: Path | None = None) -> int:
+    """Exit code: 0 when all of the story happened. `picture`: where the table is drawn when both tickets are in it."""
     console = Console()
     once = once or not sys.stdout.isatty()
     folder = folder.resolve()
@@ -87,6 +92,7 @@ def main(*, once: bool, folder: Path, port: int) -> int:
     try:
         with ExitStack() as stack:
             stage = stack.enter_context(_running(folder, port))
+            stage.picture = picture
             if once:
                 stage.say = lambda line: console.print(f"{time.strftime('%H:%M:%S')} {line}", highlight=False)
                 for _ in _story(stage):
@@ -199,6 +205,10 @@ def _story(stage: Stage) -> Iterator[None]:
         )
     stage.say(f"Two tickets with evidence after {took:.0f} s.")
     _check_metrics(stage)
+    if stage.picture is not None:
+        yield from _wait(stage, "both tickets in the table", TICKETS_WITHIN, lambda: _ticketed(stage) == set(TICKETS_OF))
+        stage.picture.write_text(_svg(stage), encoding="utf-8")
+        stage.say(f"The table is drawn in {stage.picture}.")
     for device, fault in BREAKS:
         stage.switch(device, fault, on=False)
     stage.say("Both are mended.")
@@ -270,6 +280,10 @@ def _check_metrics(stage: Stage) -> None:
             raise StoryError(f"/metrics lacks {wanted}")
 
 
+def _ticketed(stage: Stage) -> set[str]:
+    return {d["id"] for d in stage.devices if d["tickets"]}
+
+
 def _resolved(stage: Stage) -> bool:
     tickets = _tickets(stage)
     return len(tickets) == len(TICKETS_OF) and all(t["state"] == "resolved" for t in tickets) and all(not d["faults"] for d in stage.devices)
@@ -290,6 +304,13 @@ def _table(stage: Stage) -> Table:
 
 def _print_table(console: Console, stage: Stage) -> None:
     console.print(_table(stage))
+
+
+def _svg(stage: Stage) -> str:
+    console = Console(record=True, width=PICTURE_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(_table(stage))
+    # rich's stylesheet fetches a font from a public server; a reader's own monospaced one does as well.
+    return re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="latarnik demo", unique_id="latarnik"), flags=re.DOTALL)
 
 
 def _live(console: Console, stage: Stage) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from agent import logs
 from agent.cli import cases, daemon, demo, device, fleet
 from agent.errors import LatarnikError
 from config.errors import ConfigError
@@ -32,6 +33,7 @@ app.command("version")(daemon.version)
 
 def main() -> None:
     """The entry point: errors that are ours become one line on standard error, never a traceback."""
+    logs.set_up(level="warning", json=False)  # on standard error: a command's output is its answer alone
     try:
         app()
     except ConfigError as error:

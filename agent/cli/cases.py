@@ -8,75 +8,103 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text as Line
 from sqlalchemy import Connection
 
-from agent.cli.common import DEFAULT_CONFIG, ConfigFile, Output, OutputOption, configured, daemon_runs, fail, in_store, store_exists, through_daemon
+from agent.cli.common import (
+    DEFAULT_CONFIG,
+    ConfigFile,
+    Output,
+    OutputOption,
+    configured,
+    console,
+    daemon_runs,
+    fail,
+    in_store,
+    store_exists,
+    table,
+    through_daemon,
+)
 from agent.model import Case
 from agent.store import queries
 from config.settings import Settings
 
-app = typer.Typer(help="Service cases.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Service cases: list, show, approve.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _settings(config: ConfigFile) -> Settings:
+def _settings(config: ConfigFile, command: str) -> Settings:
     settings, _ = configured(config)
     if not store_exists(settings):
-        fail(f"latarnik: nothing was polled yet (no database in {settings.state_dir})", 1)
+        fail(f"latarnik {command}: nothing was polled yet (no database in {settings.state_dir}); start it with: latarnik run --config {settings.file}", 1)
     return settings
 
 
-def adopt(incident: Annotated[str, typer.Argument(help="Id of the incident, as `latarnik list` shows it.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
+def adopt(
+    incident: Annotated[str, typer.Argument(help="Id of the incident, as `latarnik list` shows it.")],
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
     """Make a case of a fault that was there before Latarnik came, or of one that makes no ticket by itself."""
-    settings = _settings(config)
+    settings = _settings(config, "adopt")
+    found = in_store(settings, lambda c: queries.find_incident(c, incident))
+    if found is None or found.state == "closed":
+        fail(f"latarnik adopt: no open incident {incident!r}; `latarnik list` shows them", 1)
+    if found.case:
+        print(f"{found.id}: {found.fault.code} of {found.device} is already case {found.case}.")
+        return
     if daemon_runs(settings):
-        done = through_daemon(settings, "adopt", incident)
+        done = through_daemon(settings, "adopt", found.id)
         print(f"{done['incident']}: {done['fault']} of {done['device']} becomes a case at its next poll.")
         return
 
-    def write(c: Connection) -> str:
-        found = queries.find_incident(c, incident)
-        if found is None:
-            fail(f"latarnik adopt: no open incident {incident!r}; `latarnik list` shows them", 1)
+    def write(c: Connection) -> None:
         queries.save_incident(c, replace(found, adopted=True))
-        return f"{found.id}: {found.fault.code} of {found.device} becomes a case when the daemon runs again."
 
-    print(in_store(settings, write))
+    in_store(settings, write)
+    print(f"{found.id}: {found.fault.code} of {found.device} becomes a case when the daemon runs again.")
 
 
 @app.command("list")
 def list_cases(config: ConfigFile = DEFAULT_CONFIG, output: OutputOption = Output.TEXT) -> None:
     """All cases, oldest first."""
-    settings = _settings(config)
+    settings = _settings(config, "case list")
     cases = in_store(settings, queries.load_cases)
     if output is Output.JSON:
         keys = ("id", "device", "state", "plan")
-        rows = [{**{k: getattr(c, k) for k in keys}, "fault": c.fault.code, "opened_at": c.opened_at.isoformat(), "missing": list(c.missing)} for c in cases]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        rows = [
+            {**{k: getattr(c, k) for k in keys}, "fault": c.fault.code, "opened_at": c.opened_at.isoformat(timespec="seconds"), "missing": list(c.missing)}
+            for c in cases
+        ]
+        print(json.dumps({"schema": 1, "cases": rows}, indent=2, ensure_ascii=False))
         return
-    table = Table("case", "device", "fault", "opened", "state", "missing for the vendor", box=None, padding=(0, 2))
+    if not cases:
+        print("There are no cases.")
+        return
+    shown = table("case", "device", "fault", "opened", "state", "missing for the vendor")
     for c in cases:
-        table.add_row(*(Line(v) for v in (c.id, c.device, c.fault.code, f"{c.opened_at:%Y-%m-%d %H:%M} UTC", c.state, ", ".join(c.missing))))
-    Console().print(table)
+        shown.add_row(*(Line(v) for v in (c.id, c.device, c.fault.code, f"{c.opened_at:%Y-%m-%d %H:%M} UTC", c.state, ", ".join(c.missing))))
+    console().print(shown)
 
 
 @app.command("show")
 def show_case(case: Annotated[str, typer.Argument(help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Everything of one case, as JSON."""
-    found = in_store(_settings(config), lambda c: queries.load_case(c, case))
-    if found is None:
-        fail(f"latarnik case show: no case {case!r}; `latarnik case list` shows them", 1)
-    print(TypeAdapter(Case).dump_json(found, indent=2).decode())
+    print(TypeAdapter(Case).dump_json(_case(_settings(config, "case show"), "case show", case), indent=2).decode())
 
 
 @app.command("approve")
 def approve(case: Annotated[str, typer.Argument(help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let the report of a case go to the vendor's desk, as soon as nothing is missing."""
-    settings = _settings(config)
+    settings = _settings(config, "case approve")
+    _case(settings, "case approve", case)
     if not daemon_runs(settings):
         fail("latarnik case approve: the daemon does not run, and it is the one that sends; start it first", 1)
     done = through_daemon(settings, "approve", case)
     missing = ", ".join(done["missing"])
     print(f"{done['case']}: approved." + (f" It waits for: {missing}." if missing else ""))
+
+
+def _case(settings: Settings, command: str, case: str) -> Case:
+    found = in_store(settings, lambda c: queries.load_case(c, case))
+    if found is None:
+        fail(f"latarnik {command}: no case {case!r}; `latarnik case list` shows them", 1)
+    return found

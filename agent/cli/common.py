@@ -11,6 +11,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 import uvloop
+from rich.console import Console
+from rich.table import Table
 from sqlalchemy import Connection
 
 from agent.app import House, find_house, read_config
@@ -20,6 +22,9 @@ from agent.store.database import FILE, daemon_lock, open_store
 from config.settings import Settings
 
 T = TypeVar("T")
+
+LOCK = "daemon.lock"
+"""The file a daemon holds a lock on, in its state folder."""
 
 ConfigFile = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.", envvar="LATARNIK_CONFIG")]
 DEFAULT_CONFIG = Path("/etc/latarnik/latarnik.yaml")
@@ -50,6 +55,23 @@ def fail(text: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+UNPRINTED_WIDTH = 10_000
+"""Columns where standard output is no terminal: nothing is cut or folded in what goes into a file or to another program."""
+
+
+def console() -> Console:
+    """Standard output, for people."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=UNPRINTED_WIDTH)
+
+
+def table(*headers: str) -> Table:
+    """A table without lines. On a narrow terminal its cells are folded, never cut: a serial number that is cut is no serial number."""
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for header in headers:
+        made.add_column(header, overflow="fold")
+    return made
+
+
 async def _no_daemon(state_dir: Path) -> bool:
     try:
         async with daemon_lock(state_dir):
@@ -59,8 +81,15 @@ async def _no_daemon(state_dir: Path) -> bool:
 
 
 def daemon_runs(settings: Settings) -> bool:
-    """Whether a daemon holds this state folder."""
-    return settings.state_dir.is_dir() and not run_async(_no_daemon(settings.state_dir))
+    """Whether a daemon holds this state folder. Looks only at a lock that a daemon made: one made here would belong to this user, not to the daemon's.
+
+    Raises StoreError where this user may not look.
+    """
+    folder = settings.state_dir
+    try:
+        return (folder / LOCK).exists() and not run_async(_no_daemon(folder))
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be looked into ({error.strerror}); run this as the user that runs latarnik, or as root") from error
 
 
 def through_daemon(settings: Settings, command: str, target: str) -> dict[str, Any]:
@@ -75,4 +104,8 @@ def in_store(settings: Settings, work: Callable[[Connection], T]) -> T:
 
 
 def store_exists(settings: Settings) -> bool:
-    return (settings.state_dir / FILE).exists()
+    """Whether anything was ever written down. Raises StoreError where this user may not look."""
+    try:
+        return (settings.state_dir / FILE).exists()
+    except OSError as error:
+        raise StoreError(f"{settings.state_dir}: cannot be looked into ({error.strerror}); run this as the user that runs latarnik, or as root") from error

@@ -3,60 +3,112 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text as Line
 
 from agent.app import find_house, poll_configured, poll_stranger
-from agent.cli.common import ConfigFile, Output, OutputOption, configured, daemon_runs, fail, run_async, through_daemon
+from agent.cli.common import (
+    DEFAULT_CONFIG,
+    ConfigFile,
+    Output,
+    OutputOption,
+    configured,
+    console,
+    daemon_runs,
+    fail,
+    run_async,
+    table,
+    through_daemon,
+)
 from agent.model import Credential, Device, HttpCredential, Secret, SnmpCredential, TlsMode, TlsPolicy
 from config.secrets import SecretError, read_secret_file
+from config.values import parse_host
+
+NAMED = 20
+"""Devices named in an error at most."""
+
+
+_AT_HAND = {
+    "host": "--host",
+    "port": "--port",
+    "scheme": "--scheme",
+    "username": "--username",
+    "password_file": "--password-file",
+    "snmp_port": "--snmp-port",
+    "snmp_community_file": "--snmp-community-file",
+    "snmp_user": "--snmp-user",
+    "snmp_auth_file": "--snmp-auth-file",
+    "snmp_priv_file": "--snmp-priv-file",
+    "snmp_auth": "--snmp-auth",
+    "snmp_priv": "--snmp-priv",
+    "ssh_port": "--ssh-port",
+    "tls": "--tls",
+    "timeout": "--timeout",
+}
+"""What describes a device at hand; one of the configuration is described there."""
 
 
 def poll(
+    context: typer.Context,
     device: Annotated[str, typer.Argument(metavar="[DEVICE]", help="Id of a device of the configuration.")] = "",
-    config: ConfigFile | None = None,
-    vendor: Annotated[str, typer.Option(help="Poll one device at hand, without a configuration: its vendor.")] = "",
-    host: Annotated[str, typer.Option(help="Its address.")] = "",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of its web interface.")] = None,
-    scheme: Annotated[str, typer.Option(help="https or http.")] = "https",
-    username: Annotated[str, typer.Option(help="Account.")] = "",
-    password_file: Annotated[Path | None, typer.Option(metavar="F", help="File with its password, mode 0600.")] = None,
-    snmp_port: Annotated[int, typer.Option(min=1, max=65535)] = 161,
-    snmp_community_file: Annotated[Path | None, typer.Option(metavar="F", help="SNMP v2c: file with the community.")] = None,
-    snmp_user: Annotated[str, typer.Option(help="SNMP v3: user (SHA-256 and AES-128).")] = "",
-    snmp_auth_file: Annotated[Path | None, typer.Option(metavar="F", help="SNMP v3: file with the authentication password.")] = None,
-    snmp_priv_file: Annotated[Path | None, typer.Option(metavar="F", help="SNMP v3: file with the encryption password.")] = None,
-    snmp_auth: Annotated[str, typer.Option(help="SNMP v3: md5, sha1, sha256 or sha512.")] = "sha256",
-    snmp_priv: Annotated[str, typer.Option(help="SNMP v3: des, aes128 or aes256.")] = "aes128",
-    ssh_port: Annotated[int, typer.Option(min=1, max=65535)] = 22,
-    tls: Annotated[str, typer.Option(metavar="insecure|tofu|pin:SHA256|ca:FILE", help="How its certificate is trusted.")] = "",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for one answer.")] = 10.0,
+    config: ConfigFile = DEFAULT_CONFIG,
+    vendor: Annotated[str, typer.Option(metavar="VENDOR", help="Poll one device at hand, without a configuration: its vendor.")] = "",
+    host: Annotated[str, typer.Option(metavar="HOST", help="Its address or name.")] = "",
+    port: Annotated[int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port of its web interface; without it the scheme's own.")] = None,
+    scheme: Annotated[str, typer.Option(metavar="https|http", help="How its web interface is spoken to.")] = "https",
+    username: Annotated[str, typer.Option(metavar="NAME", help="Account for its web interface and SSH.")] = "",
+    password_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with the account's password, mode 0600.")] = None,
+    snmp_port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port of its SNMP agent.")] = 161,
+    snmp_community_file: Annotated[Path | None, typer.Option(metavar="FILE", help="SNMP v2c: file with the community.")] = None,
+    snmp_user: Annotated[str, typer.Option(metavar="NAME", help="SNMP v3: user.")] = "",
+    snmp_auth_file: Annotated[Path | None, typer.Option(metavar="FILE", help="SNMP v3: file with the authentication password.")] = None,
+    snmp_priv_file: Annotated[Path | None, typer.Option(metavar="FILE", help="SNMP v3: file with the encryption password.")] = None,
+    snmp_auth: Annotated[str, typer.Option(metavar="NAME", help="SNMP v3: md5, sha1, sha256 or sha512.")] = "sha256",
+    snmp_priv: Annotated[str, typer.Option(metavar="NAME", help="SNMP v3: des, aes128 or aes256.")] = "aes128",
+    ssh_port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port of its SSH server.")] = 22,
+    tls: Annotated[
+        str,
+        typer.Option(
+            metavar="insecure|tofu|pin:SHA256|ca:FILE",
+            help="How its certificate is trusted. Without it any will do where no account is given; else the poll names the fingerprint and sends nothing.",
+        ),
+    ] = "",
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, max=600, help="Longest wait for one answer.")] = 10.0,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Poll one device once and print what it says. Exit code 0: polled, if only in part; 1: nothing could be read; 2: wrong usage."""
+    """Poll one device once and print what it says: one of the configuration (DEVICE), or one at hand (--vendor and --host).
+
+    Exit code 0: polled, if only in part; 1: nothing could be read; 2: wrong usage or configuration.
+    """
+    given = [option for name, option in _AT_HAND.items() if _is_given(context, name)]
     if bool(vendor) == bool(device):
-        fail("latarnik poll: give either a DEVICE with --config FILE, or --vendor V --host H for a device at hand", 2)
+        fail("latarnik poll: give either DEVICE, for one of the configuration, or --vendor VENDOR --host HOST, for a device at hand", 2)
     if device:
+        if given:
+            fail(f"latarnik poll: {', '.join(given)} belongs to --vendor; of {device!r} the configuration tells it", 2)
         report, read = _configured(config, device)
     else:
+        if _is_given(context, "config"):
+            fail("latarnik poll: --config belongs to DEVICE; a device at hand is polled without a configuration", 2)
         house = find_house()
         if vendor not in house.collectors:
             fail(f"latarnik poll: no vendor {vendor!r}; there are {', '.join(house.collectors)}", 2)
-        if not host:
-            fail("latarnik poll: --host is missing", 2)
         if scheme not in ("https", "http"):
             fail("latarnik poll: --scheme is https or http", 2)
+        if tls and scheme == "http":
+            fail("latarnik poll: --tls belongs to --scheme https", 2)
         snmp = _Snmp(snmp_community_file, snmp_user, snmp_auth, snmp_auth_file, snmp_priv, snmp_priv_file)
+        address = _host(host)
         stranger = Device(
-            id=host,
+            id=address,
             vendor=vendor,
-            host=host,
+            host=address,
             port=port,
             scheme=scheme,
             snmp_port=snmp_port,
@@ -73,13 +125,30 @@ def poll(
     raise typer.Exit(0 if read else 1)
 
 
-def _configured(config: Path | None, device: str) -> tuple[dict[str, Any], bool]:
-    if config is None:
-        fail("latarnik poll: --config FILE is missing", 2)
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether a person wrote this option; a default and an environment variable are not meant."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _host(text: str) -> str:
+    if not text:
+        fail("latarnik poll: --host is missing", 2)
+    try:
+        return parse_host(text)
+    except ValueError as error:
+        fail(f"latarnik poll: --host {text!r}: {error}", 2)
+
+
+def _configured(config: Path, device: str) -> tuple[dict[str, Any], bool]:
     settings, house = configured(config)
     known = [d.id for d in settings.devices if d.host]
+    part = next((d for d in settings.devices if d.id == device and not d.host), None)
+    if part is not None:
+        fail(f"latarnik poll: {device!r} has no address of its own; it is polled with {part.parent!r}, on which it hangs", 2)
     if device not in known:
-        fail(f"latarnik poll: {config} has no device {device!r} with a host; it has {', '.join(known[:20]) or 'none'}", 2)
+        more = ", ..." if len(known) > NAMED else ""
+        fail(f"latarnik poll: {config} has no device {device!r}; it has {', '.join(known[:NAMED])}{more}", 2)
     if daemon_runs(settings):
         # The daemon holds the device's one management session, so it does the polling.
         answer = through_daemon(settings, "poll", device)
@@ -110,6 +179,8 @@ def _credentials(username: str, password_file: Path | None, snmp: _Snmp) -> dict
         fail("latarnik poll: --username and --password-file go together", 2)
     if username and password_file:
         found["http"] = HttpCredential(name="command line", username=username, password=_secret(password_file, "--password-file"))
+    if (snmp.auth_file or snmp.priv_file) and not snmp.user:
+        fail("latarnik poll: --snmp-auth-file and --snmp-priv-file belong to --snmp-user", 2)
     if snmp.community_file and snmp.user:
         fail("latarnik poll: give either --snmp-community-file (v2c) or --snmp-user (v3)", 2)
     if snmp.community_file:
@@ -152,23 +223,35 @@ def _tls(word: str, *, secret: bool) -> TlsPolicy:  # noqa: RET503 - `fail` neve
 
 def _print(report: dict[str, Any]) -> None:
     """For people. What a device says is printed as text, never as markup."""
-    console = Console()
+    out = console()
     identity = report["identity"]
-    console.print(Line(f"{report['device']}: " + ("answers" if report["reachable"] else "does not answer")))
+    out.print(Line(f"{report['device']}: " + ("answers" if report["reachable"] else "does not answer")))
     for word in ("vendor", "model", "serial", "firmware", "hardware", "mac", "name"):
-        console.print(Line(f"  {word:<9} {identity[word] or '(not known)'}"))
+        out.print(Line(f"  {word:<9} {identity[word] or '(not known)'}"))
     for fault in report["faults"]:
-        console.print(Line(f"  fault     {fault['severity']} {fault['code']} {fault['component']}: {fault['summary']}", style="bold red"))
-    if report["components"]:
-        table = Table("kind", "part", "serial", "firmware", "state", box=None, padding=(0, 2))
-        for part in report["components"]:
-            table.add_row(*(Line(str(part[k])) for k in ("kind", "name", "serial", "firmware", "state")))
-        console.print(table)
-    table = Table("reading", "labels", "value", box=None, padding=(0, 2))
-    for reading in report["readings"]:
-        labels = " ".join(f"{k}={v}" for k, v in reading["labels"].items())
-        table.add_row(Line(reading["name"].removeprefix("latarnik_")), Line(labels), Line(f"{reading['value']:g}"))
-    console.print(table)
-    console.print(Line("  facets    " + "  ".join(f"{k} {v}" for k, v in report["facets"].items())))
+        what = f"{fault['code']} {fault['component']}".rstrip()
+        out.print(Line(f"  fault     {fault['severity']} {what}: {fault['summary']}", style="bold red"))
     for error in report["errors"]:
-        console.print(Line(f"  failed    {error['source']}: {error['reason']}: {error['detail']}", style="yellow"))
+        out.print(Line(f"  failed    {error['source']}: {error['reason']}: {error['detail']}", style="yellow"))
+    if report["facets"]:
+        out.print(Line("  facets    " + ", ".join(f"{name} {status}" for name, status in report["facets"].items())))
+    if report["components"]:
+        out.print()
+        parts = table("part", "kind", "serial", "firmware", "state")
+        for part in report["components"]:
+            parts.add_row(*(Line(str(part[k])) for k in ("name", "kind", "serial", "firmware", "state")))
+        out.print(parts)
+    if report["readings"]:
+        out.print()
+        values = table("reading", "labels", "value")
+        for reading in report["readings"]:
+            labels = " ".join(f"{k}={v}" for k, v in reading["labels"].items() if v)
+            values.add_row(Line(reading["name"].removeprefix("latarnik_")), Line(labels), Line(_value(reading["name"], reading["value"])))
+        out.print(values)
+
+
+def _value(name: str, value: float) -> str:
+    """A number as people read it: times as times, counts in full."""
+    if name.endswith("_timestamp_seconds"):
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return str(int(value)) if math.isfinite(value) and value == int(value) else f"{value:.6g}"

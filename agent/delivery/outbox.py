@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from agent.errors import DeskError
+from agent.errors import DeskError, StoreError
 from agent.logs import logger
-from agent.model import Artifact, StepKind, StepState, TicketRef
+from agent.model import Artifact, Step, StepKind, StepState, TicketRef
 from agent.ports import Clock, TicketDesk
 from agent.store import queries
 from agent.store.database import Store
@@ -37,7 +37,7 @@ class Courier:
     """Takes the steps of one desk there. `news` is set by whoever wrote to the outbox."""
 
     def __init__(
-        self, desk: str, target: TicketDesk, *, store: Store, clock: Clock, evidence_root: Path, delivered: Told, changed: Callable[[str], None]
+        self, desk: str, target: TicketDesk, *, store: Store, clock: Clock, evidence_root: Path, delivered: Told, taken: Callable[[Step], None]
     ) -> None:
         self.desk = desk
         self.target = target
@@ -46,14 +46,21 @@ class Courier:
         self._clock = clock
         self._root = evidence_root
         self._delivered = delivered
-        self._changed = changed
+        self._taken = taken
         self._failing = ""
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             self.news.clear()
-            wait = await self.once()
+            try:
+                wait = await self.once()
+            except StoreError as error:
+                # The daemon lives on: nothing is lost, and it is tried again.
+                wait = RETRY[0]
+                if self._failing != "store":
+                    self._failing = "store"
+                    logger("delivery").error("database_not_writable", desk=self.desk, detail=str(error))
             try:
                 async with asyncio.timeout(wait):
                     await self.news.wait()
@@ -72,7 +79,7 @@ class Courier:
 
     async def _deliver(self, item: Queued) -> None:
         step = item.step
-        ref = await self._store.run(lambda c: queries.load_ticket(c, step.case, self.desk))
+        ref = await self._store.run(lambda c: queries.ticket(c, step.case, self.desk))
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
                 settled = await self._settle_unknown(item, ref) if item.state is StepState.UNKNOWN else None
@@ -143,7 +150,7 @@ class Courier:
             logger("delivery").info("desk_works_again", desk=self.desk)
         logger("delivery").info("delivered", desk=self.desk, case=step.case, step=step.kind.value, ticket=ref.ref)
         self._delivered(self.desk, "ok")
-        self._changed(step.case)
+        self._taken(step)
 
     async def _failed(self, item: Queued, error: DeskError) -> None:
         now = self._clock.now()
@@ -162,7 +169,7 @@ class Courier:
             self._failing = error.reason
             logger("delivery").warning("desk_failing", desk=self.desk, case=item.step.case, step=item.step.kind.value, reason=error.reason, detail=error.detail)
         self._delivered(self.desk, error.reason)
-        self._changed(item.step.case)
+        self._taken(item.step)
 
 
 def pick(waiting: list[Queued], now: datetime) -> tuple[Queued | None, float]:

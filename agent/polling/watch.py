@@ -8,28 +8,26 @@ poll → snapshot → evaluation ─┬─ history, incidents ──┐
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from agent.diagnosis.evaluate import Evaluation, child_of, due, evaluate
-from agent.diagnosis.evidence import Evidence, collect
+from agent.diagnosis.evaluate import Evaluation, due, evaluate
+from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
 from agent.diagnosis.machine import Change, Turn
-from agent.inventory import Inventory
 from agent.logs import logger
-from agent.model import Artifact, Case, Component, Desk, Device, FaultSpec, History, Identity, Incident, IncidentState, Snapshot, StepKind, StepState
+from agent.model import Case, Device, History, Incident, IncidentState, Snapshot, Step
+from agent.polling import casework
 from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.rules import Rules
+from agent.polling.status import child_status, device_status
 from agent.ports import Clock, Collector, CollectorPlugin, DeviceStatus, OpenTicket, PollReport
-from agent.service import texts
-from agent.service.cases import Office, case_prefix, desks_for, judged, language_of, open_case, parcels, plan_step, releasable
-from agent.service.plans import NO_PLAN, plan_of
 from agent.store import queries
 from agent.store.database import Store
-from config.plans import Plan
 
 FACTS_EVERY = 300.0
 """Seconds between writes of a history of which only the facts moved (an uptime does at each poll)."""
@@ -55,23 +53,6 @@ class Watched:
     saved: float = 0.0
     busy: bool = False
     shown_stale: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The site's rules for all devices."""
-
-    specs: Mapping[str, FaultSpec]
-    first_sight: str
-    cadence: Cadence
-    office: Office
-    inventory: Inventory
-    site: str
-
-    def plan_of(self, case: Case) -> Plan:
-        """The plan a case was opened under; one that is no longer in the catalogue counts as none."""
-        plans = self.inventory.plans
-        return plans.get(case.plan or NO_PLAN, plans[NO_PLAN])
 
 
 class Watch:
@@ -111,11 +92,11 @@ class Watch:
     async def load(self) -> None:
         """What the last run left: histories, open incidents, tickets, cases whose evidence was not fetched."""
 
-        def read(c: Connection) -> tuple[dict[str, History], list[Incident], list[Case], list[queries.TicketRow]]:
+        def read(c: Connection) -> tuple[dict[str, History], list[Incident], list[Case]]:
             histories = {d: h for d in self.watched if (h := queries.load_history(c, d)) is not None}
-            return histories, queries.open_incidents(c), queries.load_cases(c, state="open"), queries.all_tickets(c, state="open")
+            return histories, queries.open_incidents(c), queries.load_cases(c)
 
-        histories, incidents, cases, _ = await self._store.run(read)
+        histories, incidents, cases = await self._store.run(read)
         for device, history in histories.items():
             self.watched[device].history = history
         for incident in incidents:
@@ -125,28 +106,31 @@ class Watch:
                 continue
             owner.incidents[incident.key] = incident
         self._waiting = {case.id: case for case in cases if case.evidence_state != "done" and case.device in self._owners}
-        await self.refresh_tickets()
+        await self._load_tickets()
 
-    async def refresh_tickets(self) -> None:
-        """Read which tickets are open."""
-
+    async def _load_tickets(self) -> None:
         def read(c: Connection) -> list[tuple[queries.TicketRow, Case | None]]:
-            return [(row, queries.load_case(c, row.case)) for row in queries.all_tickets(c, state="open")]
+            return [(row, queries.load_case(c, row.case)) for row in queries.tickets(c, state="open")]
 
-        found: dict[str, list[OpenTicket]] = {}
         for row, case in await self._store.run(read):
             if case is not None:
-                ticket = OpenTicket(
-                    case=row.case, desk=row.desk, ref=row.ref.ref, url=row.ref.url, severity=case.fault.severity.value, opened_at=case.opened_at
-                )
-                found.setdefault(case.device, []).append(ticket)
-        self._tickets = found
+                self._tickets.setdefault(case.device, []).append(_open_ticket(row, case))
 
-    async def tickets_changed(self, case: str) -> None:
-        """A step of this case was delivered or refused: show it."""
-        await self.refresh_tickets()
-        opened = await self._store.run(lambda c: queries.load_case(c, case))
-        owner = self._owners.get(opened.device) if opened is not None else None
+    async def step_taken(self, step: Step) -> None:
+        """A desk took a step (or gave it up): show its ticket as it is now; a vendor's clock starts with its first message."""
+
+        def write(c: Connection) -> tuple[Case | None, list[queries.TicketRow], bool]:
+            started = casework.reported(c, self.rules, step, self._clock.now()) if queries.ticket(c, step.case, step.desk) is not None else None
+            return started or queries.load_case(c, step.case), queries.tickets(c, state="open", case=step.case), started is not None
+
+        case, rows, started = await self._store.run(write)
+        if case is None:
+            return
+        others = [t for t in self._tickets.get(case.device, []) if t.case != case.id]
+        self._tickets[case.device] = others + [_open_ticket(row, case) for row in rows]
+        if started:
+            self._wake()
+        owner = self._owners.get(case.device)
         if owner is not None:
             self._show(owner)
 
@@ -219,7 +203,7 @@ class Watch:
                 opened.append(case)
                 incidents[incident.key] = replace(incident, state=IncidentState.CASED, case=case.id, reason=f"case {case.id} opened: {incident.reason}")
             for change in changes:
-                self._follow(c, change, snapshot.at)
+                casework.follow(c, self.rules, change, snapshot.at)
             closing = [ch.incident for ch in changes if ch.incident.state is IncidentState.CLOSED]
             for incident in (*closing, *(incidents[i.key] for i in counted if i.key in incidents)):
                 queries.save_incident(c, incident)
@@ -238,66 +222,19 @@ class Watch:
         if opened or any(ch.turn in (Turn.RECOVERED, Turn.RETURNED) for ch in changes):
             self._wake()
 
-    # --- cases and their steps, inside a transaction
-
     def _open(self, c: Connection, watched: Watched, incident: Incident, snapshot: Snapshot, history: History) -> Case:
         device = next((d for d in watched.children if d.id == incident.device), watched.device)
-        inventory = self.rules.inventory
-        plan_name = plan_of(device.contract, device.vendor, inventory.plans)
-        prefix = case_prefix(device.site or self.rules.site, snapshot.at)
-        case = open_case(
+        return casework.open_for(
+            c,
+            self.rules,
             incident,
-            case_id=f"{prefix}{queries.case_number(c, prefix):04d}",
             device=device,
             parent=watched.device if device is not watched.device else None,
             history=history,
             fresh=snapshot.reachable,
-            spec=self.rules.specs[incident.fault.code],
             checklist=watched.plugin.checklist(snapshot, history, incident.fault, device),
-            plan_name=plan_name,
-            plan=inventory.plans[plan_name],
             now=snapshot.at,
         )
-        queries.save_case(c, case)
-        for desk in desks_for(device, plan_name, inventory.routes, inventory.desks):
-            self._add(c, case, desk, StepKind.CREATE, snapshot.at)
-        return case
-
-    def _add(self, c: Connection, case: Case, desk: Desk, kind: StepKind, at: datetime, *, note: str = "", artifacts: tuple[Artifact, ...] = ()) -> None:
-        seq = queries.next_seq(c, case.id, desk.name)
-        planned = plan_step(case, desk, kind, seq, self.rules.plan_of(case), self.rules.office, at=at, note=note, artifacts=artifacts)
-        queries.add_step(c, planned.step, now=at, state=planned.state)
-
-    def _follow(self, c: Connection, change: Change, at: datetime) -> None:
-        """What a recovery or a return tells the desks."""
-        incident = change.incident
-        if not incident.case or change.turn not in (Turn.RECOVERED, Turn.RETURNED):
-            return
-        case = queries.load_case(c, incident.case)
-        if case is None:
-            return
-        recovered = change.turn is Turn.RECOVERED
-        case = replace(case, state="recovered" if recovered else "open", fault=incident.fault)
-        queries.save_case(c, case)
-        zone = self.rules.office.timezone
-        for desk in self._told(c, case):
-            language = language_of(desk, self.rules.plan_of(case), self.rules.office)
-            if recovered:
-                held = queries.queued(c, case=case.id, desk=desk.name, states=[StepState.HELD])
-                for item in held:
-                    queries.set_step(c, item.step.id, StepState.WITHDRAWN, error="the fault was gone before the report was complete")
-                if held:
-                    continue
-                note = texts.recovered_note(incident.recovered_at or at, language, zone=zone)
-                self._add(c, case, desk, StepKind.RESOLVE, at, note=note)
-            else:
-                note = texts.returned_note(incident.last_seen, language, zone=zone)
-                self._add(c, case, desk, StepKind.REOPEN, at, note=note)
-
-    def _told(self, c: Connection, case: Case) -> tuple[Desk, ...]:
-        """The desks that this case went to, whatever the routes say today."""
-        names = {q.step.desk for q in queries.queued(c, case=case.id, states=list(StepState))}
-        return tuple(d for d in self.rules.inventory.desks if d.name in names)
 
     # --- evidence
 
@@ -336,7 +273,7 @@ class Watch:
         if evidence.deferred and last:
             waited = f"{', '.join(evidence.deferred)}: not fetched, because the device was in use, or its use was unknown, for {EVIDENCE_WAIT / 3600:.0f} h"
             evidence = replace(evidence, notes=(*evidence.notes, waited), deferred=())
-        case = await self._store.run(lambda c: self._attach(c, case, evidence))
+        case = await self._store.run(lambda c: casework.add_evidence(c, self.rules, case, evidence, self._clock.now()))
         if case.evidence_state == "done":
             self._waiting.pop(case.id, None)
         else:
@@ -345,35 +282,6 @@ class Watch:
         for note in evidence.notes:
             logger("watch").warning("evidence_missing", case=case.id, detail=note)
         self._wake()
-
-    def _attach(self, c: Connection, case: Case, evidence: Evidence) -> Case:
-        """Note what was collected and tell the desks; the case as it is now."""
-        now = self._clock.now()
-        case = queries.load_case(c, case.id) or case
-        waits = (f"{', '.join(evidence.deferred)}: waits until the device is no longer in use",) if evidence.deferred else ()
-        case = replace(
-            case,
-            evidence=(*case.evidence, *evidence.artifacts),
-            evidence_note=" ".join((*evidence.notes, *waits)),
-            evidence_state="partial" if evidence.deferred else "done",
-        )
-        case = judged(case, self.rules.plan_of(case))
-        queries.save_case(c, case)
-        for desk in self._told(c, case):
-            self._release(c, case, desk, now)
-            for files in parcels(evidence.artifacts):
-                self._add(c, case, desk, StepKind.ATTACH, now, artifacts=files)
-        return case
-
-    def _release(self, c: Connection, case: Case, desk: Desk, now: datetime) -> None:
-        """Write a held report anew with what is known now, and let it go when nothing is missing."""
-        for item in queries.queued(c, case=case.id, desk=desk.name, states=[StepState.HELD]):
-            if item.step.kind is not StepKind.CREATE:
-                continue
-            fresh = plan_step(case, desk, StepKind.CREATE, item.step.seq, self.rules.plan_of(case), self.rules.office, at=now)
-            queries.replace_step(c, fresh.step)
-            if releasable(case, desk):
-                queries.set_step(c, item.step.id, StepState.PENDING, next_at=now)
 
     def _wake(self) -> None:
         for desk in self.rules.inventory.desks:
@@ -395,18 +303,8 @@ class Watch:
 
     async def approve(self, case_id: str) -> Case:
         """A person lets the report of a case go to the vendor (as soon as it is complete). Raises KeyError."""
-        case = await self._store.run(lambda c: self._approve(c, case_id, self._clock.now()))
+        case = await self._store.run(lambda c: casework.approve(c, self.rules, case_id, self._clock.now()))
         self._wake()
-        return case
-
-    def _approve(self, c: Connection, case_id: str, now: datetime) -> Case:
-        case = queries.load_case(c, case_id)
-        if case is None:
-            raise KeyError(case_id)
-        case = replace(case, approved=True)
-        queries.save_case(c, case)
-        for desk in self._told(c, case):
-            self._release(c, case, desk, now)
         return case
 
     # --- what is shown
@@ -432,62 +330,27 @@ class Watch:
         await self._store.run(write)
 
     def _show(self, watched: Watched) -> None:
-        self._changed(self.status(watched))
+        fresh = not watched.shown_stale
+        status = device_status(
+            watched.device,
+            watched.snapshot,
+            watched.history,
+            fresh=fresh,
+            incidents=self._incidents(watched, watched.device.id),
+            tickets=self._tickets.get(watched.device.id, ()),
+            blocked=self._blocked(watched.device.id),
+        )
+        self._changed(status)
         for child in watched.children:
-            self._changed(self.child_status(watched, child))
-
-    def status(self, watched: Watched) -> DeviceStatus:
-        snapshot = watched.snapshot
-        fresh = snapshot if snapshot is not None and snapshot.reachable and not watched.shown_stale else None
-        device = watched.device
-        return DeviceStatus(
-            device=device,
-            up=None if snapshot is None else snapshot.reachable and not watched.shown_stale,
-            snapshot=fresh,
-            identity=watched.history.identity,
-            last_poll=watched.last_poll,
-            last_success=watched.history.last_success,
-            incidents=self._incidents(watched, device.id),
-            tickets=tuple(self._tickets.get(device.id, ())),
-            reboots=watched.history.reboot_count,
-            blocked=self._blocked(device.id),
-            contract=device.contract,
-        )
-
-    def child_status(self, watched: Watched, child: Device) -> DeviceStatus:
-        """A part that is a device of its own: up when its codec lists it, unknown while the codec cannot be asked."""
-        snapshot = watched.snapshot
-        listed = child_part(snapshot.components if snapshot is not None else (), child)
-        known = listed or child_part(watched.history.components.values(), child)
-        asked = snapshot is not None and snapshot.reachable and not watched.shown_stale
-        up = None if not asked else listed is not None and listed.state == "ok"
-        if asked and listed is None and not any(i.misses == 0 for i in self._incidents(watched, child.id)):
-            # Not in the answer, and no rule complains of it: that part of the poll was not answered.
-            up = None
-        identity = Identity(
-            vendor=child.vendor,
-            serial=known.serial if known else child.serial,
-            model=(known.model or known.name) if known else child.model,
-            firmware=known.firmware if known else "",
-            mac=known.mac if known else "",
-            name=known.name if known else "",
-        )
-        return DeviceStatus(
-            device=child,
-            up=up,
-            snapshot=None,
-            identity=identity,
-            last_poll=watched.last_poll,
-            last_success=snapshot.at if up and snapshot is not None else None,
-            incidents=self._incidents(watched, child.id),
-            tickets=tuple(self._tickets.get(child.id, ())),
-            reboots=0,
-            blocked=False,
-            contract=child.contract,
-        )
+            incidents = self._incidents(watched, child.id)
+            self._changed(child_status(child, watched.snapshot, watched.history, fresh=fresh, incidents=incidents, tickets=self._tickets.get(child.id, ())))
 
     def _incidents(self, watched: Watched, device: str) -> tuple[Incident, ...]:
         return tuple(i for i in watched.incidents.values() if i.device == device and i.state is not IncidentState.RECOVERED)
+
+
+def _open_ticket(row: queries.TicketRow, case: Case) -> OpenTicket:
+    return OpenTicket(case=row.case, desk=row.desk, ref=row.ref.ref, url=row.ref.url, severity=case.fault.severity.value, opened_at=case.opened_at)
 
 
 def _worth_a_write(incident: Incident, before: Incident | None) -> bool:
@@ -495,11 +358,6 @@ def _worth_a_write(incident: Incident, before: Incident | None) -> bool:
     if before is None or incident.state is not before.state or incident.state is IncidentState.SUSPECTED:
         return incident is not before
     return incident.misses != before.misses or incident.returned_since != before.returned_since
-
-
-def child_part(parts: Iterable[Component], child: Device) -> Component | None:
-    """The part that this declared child is."""
-    return next((part for part in parts if child_of(part, (child,)) is not None), None)
 
 
 def _log(change: Change) -> None:

@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.model import Artifact, Case, Component, Contract, Fault, Identity, Reading, StepKind, Text, TicketDraft
+from agent.model import Artifact, Case, Component, Contract, Deadline, Fault, Identity, Reading, StepKind, Text, TicketDraft
 from agent.service.completeness import MISSING
 
 SCHEMA = 1
@@ -108,6 +108,20 @@ def recovered_note(at: datetime, language: str, *, zone: str) -> str:
     """The device is healthy again since `at`."""
     when = _time(at, ZoneInfo(zone))
     return Text(f"The device has been working properly since {when} ({zone}).", f"Urządzenie działa poprawnie od {when} ({zone}).")[language]
+
+
+def reported_note(at: datetime, deadlines: Iterable[Deadline], language: str, *, zone: str) -> str:
+    """The report went to the vendor at this moment, and this is due by when."""
+    site = ZoneInfo(zone)
+    head = Text(
+        f"The report was sent to the vendor's service at {_time(at, site)} ({zone}).", f"Zgłoszenie wysłano do serwisu producenta {_time(at, site)} ({zone})."
+    )
+    lines = [head[language]]
+    for deadline in deadlines:
+        due = _time(deadline.due, site)
+        when = Text(f"due {due}", f"termin {due}") if due else Text(f"the clock starts {deadline.starts_when.en}", f"termin liczony {deadline.starts_when.pl}")
+        lines.append(f"- {word(deadline.name, language)}: {when[language]}")
+    return "\n".join(lines)
 
 
 def returned_note(at: datetime, language: str, *, zone: str) -> str:

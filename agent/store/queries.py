@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.model import Case, History, Incident, IncidentState, Step, StepState, TicketRef
-from agent.store.tables import cases, fingerprints, histories, incidents, logins, memory, outbox, tickets
+from agent.store.tables import cases, fingerprints, histories, incidents, logins, memory, outbox, ticket_table
 
 T = TypeVar("T")
 
@@ -172,11 +172,11 @@ def interrupted_to_unknown(c: Connection) -> int:
 
 def save_ticket(c: Connection, case: str, desk: str, ref: TicketRef, state: str) -> None:
     row = {"case_id": case, "desk": desk, "ref": ref.ref, "url": ref.url, "state": state}
-    c.execute(upsert(tickets).values(row).on_conflict_do_update(index_elements=["case_id", "desk"], set_=row))
+    c.execute(upsert(ticket_table).values(row).on_conflict_do_update(index_elements=["case_id", "desk"], set_=row))
 
 
-def load_ticket(c: Connection, case: str, desk: str) -> TicketRef | None:
-    row = c.execute(select(tickets).where(tickets.c.case_id == case, tickets.c.desk == desk)).first()
+def ticket(c: Connection, case: str, desk: str) -> TicketRef | None:
+    row = c.execute(select(ticket_table).where(ticket_table.c.case_id == case, ticket_table.c.desk == desk)).first()
     return TicketRef(ref=row.ref, url=row.url) if row is not None else None
 
 
@@ -188,10 +188,12 @@ class TicketRow:
     state: str
 
 
-def all_tickets(c: Connection, *, state: str | None = None) -> list[TicketRow]:
-    query = select(tickets)
+def tickets(c: Connection, *, state: str | None = None, case: str | None = None) -> list[TicketRow]:
+    query = select(ticket_table)
     if state is not None:
-        query = query.where(tickets.c.state == state)
+        query = query.where(ticket_table.c.state == state)
+    if case is not None:
+        query = query.where(ticket_table.c.case_id == case)
     return [TicketRow(case=r.case_id, desk=r.desk, ref=TicketRef(ref=r.ref, url=r.url), state=r.state) for r in c.execute(query)]
 
 

@@ -53,7 +53,7 @@ outbox = Table(
 )
 Index("outbox_order", outbox.c.desk, outbox.c.case_id, outbox.c.seq, unique=True)
 
-tickets = Table(
+ticket_table = Table(
     "tickets",
     metadata,
     Column("case_id", String, primary_key=True),

@@ -118,7 +118,7 @@ class Room:
             clock=self.clock,
             evidence_root=self.root,
             delivered=self._told,
-            changed=lambda _: None,
+            taken=lambda _: None,
         )
 
     async def restart(self) -> None:
@@ -154,7 +154,7 @@ async def test_steps_of_a_case_go_out_in_their_order(room: Room) -> None:
     await room.courier().once()
     assert room.desk.tickets == {"c1": ["c1.box.1", "c1.box.2", "c1.box.3", "c1.box.4"]}
     assert room.desk.state == {"c1": "resolved"}
-    assert await room.store.run(lambda c: queries.load_ticket(c, "c1", "box")) == TicketRef(ref="T-c1")
+    assert await room.store.run(lambda c: queries.ticket(c, "c1", "box")) == TicketRef(ref="T-c1")
 
 
 async def test_a_step_that_fails_is_tried_again_later_and_holds_back_only_its_own_case(room: Room) -> None:

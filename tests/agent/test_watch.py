@@ -33,11 +33,14 @@ from agent.model import (
     Reading,
     Severity,
     Snapshot,
+    StepKind,
     StepState,
     Text,
+    TicketRef,
 )
 from agent.polling.poller import Cadence
-from agent.polling.watch import EVIDENCE_WAIT, Rules, Watch
+from agent.polling.rules import Rules
+from agent.polling.watch import EVIDENCE_WAIT, Watch
 from agent.ports import CollectorPlugin, DeviceStatus, EvidenceItem, Facet, FacetData, PollReport, Session
 from agent.service.cases import Office
 from agent.store import queries
@@ -187,6 +190,12 @@ class Site:
                 await self.tasks.pop()
             self.clock.turn(every)
 
+    def up(self, device: str) -> bool | None:
+        return self.shown[device].up
+
+    def fresh(self, device: str) -> bool:
+        return self.shown[device].snapshot is not None
+
     async def cases(self) -> list[Case]:
         return await self.store.run(queries.load_cases)
 
@@ -257,7 +266,7 @@ async def test_a_part_that_is_a_device_of_its_own_has_its_own_case_serial_and_co
     toy, clock = Toy(), TurnedClock()
     with site(tmp_path, plans, toy, clock) as here:
         await here.polls(2)
-        assert here.shown["codec-cam"].up is True
+        assert here.up("codec-cam") is True
         assert here.shown["codec-cam"].identity.serial == "CAM-1"
         toy.camera = False
         await here.polls(5)
@@ -268,11 +277,11 @@ async def test_a_part_that_is_a_device_of_its_own_has_its_own_case_serial_and_co
         assert case.parent.serial == "CODEC-1"
         assert case.contract is not None
         assert case.contract.number == "HZ/2"
-        assert here.shown["codec-cam"].up is False
-        assert here.shown["codec"].up is True
+        assert here.up("codec-cam") is False
+        assert here.up("codec") is True
         toy.dead = True
         await here.polls(1)
-        assert here.shown["codec-cam"].up is None, "while the codec cannot be asked nobody knows"
+        assert here.up("codec-cam") is None, "while the codec cannot be asked nobody knows"
 
 
 async def test_what_was_broken_before_we_came_is_listed_until_a_person_adopts_it(tmp_path: Path, plans: Any) -> None:
@@ -304,8 +313,8 @@ async def test_an_unreachable_device_is_a_case_after_five_minutes_with_what_was_
         await here.polls(2)
         toy.dead = True
         await here.polls(1)
-        assert here.shown["codec"].up is False
-        assert here.shown["codec"].snapshot is None
+        assert here.up("codec") is False
+        assert not here.fresh("codec")
         assert here.shown["codec"].identity.serial == "CODEC-1"
         await here.polls(4)
         assert await here.cases() == []
@@ -385,22 +394,47 @@ async def test_a_report_that_was_never_sent_is_withdrawn_when_the_fault_is_gone(
         toy.lamp = "on"
         await here.polls(8)
         assert {state for kind, state in await here.steps("hezo") if kind == "create"} == {"withdrawn"}
-        assert "resolve" not in [kind for kind, _ in await here.steps("hezo")]
+        assert {state for _, state in await here.steps("hezo")} == {"withdrawn"}
         assert (await here.steps("box"))[-1] == ("resolve", "pending")
+        toy.lamp = "out"
+        await here.polls(5)
+        assert (await here.steps("box"))[-1] == ("reopen", "pending")
+        assert (await here.steps("hezo"))[-2:] == [("create", "held"), ("attach", "pending")], "this desk knows nothing yet, so it gets the report anew"
+
+
+async def test_the_vendors_clock_starts_when_its_report_has_gone_and_the_internal_desk_is_told(tmp_path: Path, plans: Any) -> None:
+    toy, clock = Toy(), TurnedClock()
+    with site(tmp_path, plans, toy, clock, desks=(BOX, VENDOR)) as here:
+        await here.polls(2)
+        toy.lamp = "out"
+        await here.polls(5)
+        (case,) = await here.cases()
+        assert {d.name: d.due for d in case.deadlines}["reaction"] is None
+        first = (await here.store.run(lambda c: queries.queued(c, desk="hezo")))[0]
+        await here.watch.step_taken(first.step)
+        assert {d.name: d.due for d in (await here.cases())[0].deadlines}["reaction"] is None, "nothing was delivered yet"
+        await here.store.run(lambda c: queries.save_ticket(c, case.id, "hezo", TicketRef(ref="m1"), "open"))
+        for _ in range(2):
+            await here.watch.step_taken(first.step)
+        (case,) = await here.cases()
+        assert {d.name: d.due for d in case.deadlines}["reaction"] == clock.now() + timedelta(hours=1)
+        (comment,) = [q for q in await here.store.run(lambda c: queries.queued(c, desk="box")) if q.step.kind is StepKind.COMMENT]
+        assert "reaction: due 2026-03-04T11:07:00+01:00" in comment.step.draft.body
+        assert [t.ref for t in here.shown["codec"].tickets] == ["m1"]
 
 
 async def test_values_of_a_device_that_is_no_longer_polled_are_no_longer_shown(tmp_path: Path, plans: Any) -> None:
     toy, clock = Toy(), TurnedClock()
     with site(tmp_path, plans, toy, clock) as here:
         await here.polls(1)
-        assert here.shown["codec"].snapshot is not None
+        assert here.fresh("codec")
         clock.turn(100)
         await here.watch.sweep()
-        assert here.shown["codec"].snapshot is not None
+        assert here.fresh("codec")
         clock.turn(61)
         await here.watch.sweep()
-        assert here.shown["codec"].snapshot is None
-        assert here.shown["codec"].up is False
+        assert not here.fresh("codec")
+        assert here.up("codec") is False
 
 
 async def test_a_clock_set_back_a_day_opens_nothing_and_closes_nothing(tmp_path: Path, plans: Any) -> None:
@@ -432,4 +466,4 @@ async def test_a_bug_in_a_rule_leaves_the_incidents_as_they_are_and_the_readings
         toy.lamp = "on"
         await here.polls(10)
         assert [i.fault.code for i in here.shown["codec"].incidents] == ["toy.lamp"]
-        assert here.shown["codec"].snapshot is not None
+        assert here.fresh("codec")

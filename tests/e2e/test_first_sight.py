@@ -5,50 +5,48 @@ from __future__ import annotations
 from tests.e2e.site import Site, attached, entry
 from tests.support.processes import wait_for
 
-CAMERA = "first-sight"
+SOON, LATER, NEVER = CAMERAS = ("first-sight", "spare-1", "spare-2")
 
 
 def test_a_fault_from_before_the_first_start_is_listed_and_ticketed_only_when_adopted(site: Site) -> None:
-    site.write([entry(site.fleet, CAMERA)])
-    site.fleet.switch(CAMERA, "sd_failed", on=True)
+    """One is adopted while the daemon runs, one while it does not, one never."""
+    site.write([entry(site.fleet, camera) for camera in CAMERAS])
+    for camera in CAMERAS:
+        site.fleet.switch(camera, "sd_failed", on=True)
     try:
         with site.daemon() as daemon:
-            fault = wait_for("the fault is shown", lambda: site.faults(CAMERA).get("axis.storage.failed"))
-            assert fault["first_sight"]
-            site.polls(CAMERA)
+            wait_for("the faults are shown", lambda: all("axis.storage.failed" in site.faults(camera) for camera in CAMERAS))
+            faults = {camera: site.faults(camera)["axis.storage.failed"] for camera in CAMERAS}
+            assert all(fault["first_sight"] for fault in faults.values())
+            site.polls(*CAMERAS, count=2)
             assert site.tickets() == []
-            assert f"adopt {fault['incident']}" in site.cli("list")
+            shown = site.cli("list")
+            assert all(f"latarnik adopt {fault['incident']}" in shown for fault in faults.values())
             assert daemon.stop() == 0
 
-        # Also after a restart it is old news; and a person may adopt it while no daemon runs.
+        assert "when the daemon runs again" in site.cli("adopt", faults[LATER]["incident"])
+
+        # After a restart it is still old news.
         with site.daemon() as daemon:
-            site.polls(CAMERA)
-            assert site.faults(CAMERA)["axis.storage.failed"]["first_sight"]
-            assert site.tickets() == []
-            assert fault["incident"] in site.cli("adopt", fault["incident"])
-            wait_for("its ticket is written", lambda: "serverreport.zip" in attached(site.ticket(CAMERA)) if site.tickets() else False)
-            assert not site.faults(CAMERA)["axis.storage.failed"]["first_sight"]
-            assert "already case" in site.cli("adopt", fault["incident"])
+            wait_for("its ticket is written", lambda: site.tickets(LATER) and "serverreport.zip" in attached(site.ticket(LATER)))
+            assert site.tickets(SOON) == []
+            assert "at its next poll" in site.cli("adopt", faults[SOON]["incident"])
+            wait_for("its ticket is written", lambda: site.tickets(SOON) and "serverreport.zip" in attached(site.ticket(SOON)))
+            assert not site.faults(SOON)["axis.storage.failed"]["first_sight"]
+            assert "already case" in site.cli("adopt", faults[SOON]["incident"])
             daemon.kill()
 
         with site.daemon():
-            site.polls(CAMERA)
-            assert len(site.tickets()) == 1
-            site.fleet.switch(CAMERA, "sd_failed", on=False)
-            wait_for("it is resolved", lambda: site.ticket(CAMERA)["state"] == "resolved")
+            site.polls(*CAMERAS, count=2)
+            assert sorted(t["fields"]["device"] for t in site.tickets()) == [SOON, LATER]
+            assert site.faults(NEVER)["axis.storage.failed"]["first_sight"]
+            for camera in CAMERAS:
+                site.fleet.switch(camera, "sd_failed", on=False)
+            wait_for("both are resolved", lambda: [t["state"] for t in site.tickets()] == ["resolved"] * 2)
+            # The one that nobody adopted was mended in our sight: when it breaks again, that is news.
+            wait_for("it is fine", lambda: not site.faults(NEVER))
+            site.fleet.switch(NEVER, "sd_failed", on=True)
+            wait_for("now it is ticketed", lambda: site.tickets(NEVER))
     finally:
-        site.fleet.switch(CAMERA, "sd_failed", on=False)
-
-
-def test_a_fault_adopted_while_no_daemon_runs_is_ticketed_at_the_next_start(site: Site) -> None:
-    site.write([entry(site.fleet, CAMERA)])
-    site.fleet.switch(CAMERA, "sd_failed", on=True)
-    try:
-        with site.daemon() as daemon:
-            fault = wait_for("the fault is shown", lambda: site.faults(CAMERA).get("axis.storage.failed"))
-            assert daemon.stop() == 0
-        assert "when the daemon runs again" in site.cli("adopt", fault["incident"])
-        with site.daemon():
-            wait_for("its ticket is written", lambda: len(site.tickets(CAMERA)) == 1)
-    finally:
-        site.fleet.switch(CAMERA, "sd_failed", on=False)
+        for camera in CAMERAS:
+            site.fleet.switch(camera, "sd_failed", on=False)

@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.e2e.site import CONTRACTS, Site, attached, entry
-from tests.support.processes import wait_for
+from tests.support.processes import free_port, wait_for
 
 COMPLETE, INCOMPLETE = "mail-complete", "mail-incomplete"
 
@@ -38,10 +38,11 @@ class Inbox:
 def relay() -> Iterator[tuple[Inbox, int]]:
     """A mail relay in this process. It takes 8 MB, without authentication."""
     inbox = Inbox()
-    controller = Controller(inbox, hostname="127.0.0.1", port=0, data_size_limit=8_000_000)
+    port = free_port()
+    controller = Controller(inbox, hostname="127.0.0.1", port=port, data_size_limit=8_000_000)
     controller.start()
     try:
-        yield inbox, controller.server.sockets[0].getsockname()[1]
+        yield inbox, port
     finally:
         controller.stop()
 
@@ -80,7 +81,7 @@ def test_nothing_goes_to_the_vendor_before_it_is_complete_and_approved(site: Sit
                 assert "the number of the service contract" in (incomplete["folder"] / "ticket.txt").read_text()
                 site.polls(COMPLETE, INCOMPLETE)
                 assert inbox.messages == []
-                listed = {c["id"]: c for c in json.loads(site.cli("case", "list", "--output", "json"))}
+                listed = {c["id"]: c for c in json.loads(site.cli("case", "list", "--output", "json"))["cases"]}
                 assert listed[incomplete["case"]]["missing"] == ["contract_number"]
                 assert listed[complete["case"]]["missing"] == []
 
@@ -116,5 +117,7 @@ def test_nothing_goes_to_the_vendor_before_it_is_complete_and_approved(site: Sit
 
 
 def _queue(site: Site) -> float:
-    (line,) = [ln for ln in site.metrics().splitlines() if ln.startswith("latarnik_") and "queue" in ln.partition("{")[0] and 'desk="vendor"' in ln and "length" in ln]
+    (line,) = [
+        ln for ln in site.metrics().splitlines() if ln.startswith("latarnik_") and "queue" in ln.partition("{")[0] and 'desk="vendor"' in ln and "length" in ln
+    ]
     return float(line.rpartition(" ")[2])
