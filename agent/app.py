@@ -23,6 +23,7 @@ from agent.inventory import Inventory, build
 from agent.logs import logger
 from agent.model import Desk, Device, FaultSpec, History, MetricSpec
 from agent.notify import Notifier, feed_watchdog, watchdog_interval
+from agent.polling import casework
 from agent.polling.guard import PassingGuard, StoredGuard
 from agent.polling.poller import Cadence, PollState, poll
 from agent.polling.rules import Rules
@@ -355,6 +356,7 @@ async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterat
                 clock=clock,
                 evidence_root=state_dir / EVIDENCE,
                 delivered=daemon.delivered,
+                settled=lambda c, step, now: casework.reported(c, daemon.watch.rules, step, now),
                 taken=lambda step: daemon.spawn("step", daemon.watch.step_taken(step)),
             )
         await daemon.watch.load()

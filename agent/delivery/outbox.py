@@ -34,10 +34,22 @@ Told = Callable[[str, str], None]
 
 
 class Courier:
-    """Takes the steps of one desk there. `news` is set by whoever wrote to the outbox."""
+    """Takes the steps of one desk there. `news` is set by whoever wrote to the outbox.
+
+    `settled` is called in the transaction that notes a step as done, for what follows from it; `taken` after each try, to show it.
+    """
 
     def __init__(
-        self, desk: str, target: TicketDesk, *, store: Store, clock: Clock, evidence_root: Path, delivered: Told, taken: Callable[[Step], None]
+        self,
+        desk: str,
+        target: TicketDesk,
+        *,
+        store: Store,
+        clock: Clock,
+        evidence_root: Path,
+        delivered: Told,
+        settled: Callable[[Connection, Step, datetime], None],
+        taken: Callable[[Step], None],
     ) -> None:
         self.desk = desk
         self.target = target
@@ -46,6 +58,7 @@ class Courier:
         self._clock = clock
         self._root = evidence_root
         self._delivered = delivered
+        self._settled = settled
         self._taken = taken
         self._failing = ""
 
@@ -143,6 +156,7 @@ class Courier:
             queries.set_step(c, step.id, StepState.DONE)
             if state is not None:
                 queries.save_ticket(c, step.case, self.desk, ref, state)
+            self._settled(c, step, self._clock.now())
 
         await self._store.run(write)
         if self._failing:

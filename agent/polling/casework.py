@@ -109,21 +109,20 @@ def approve(c: Connection, rules: Rules, case_id: str, now: datetime) -> Case:
     return case
 
 
-def reported(c: Connection, rules: Rules, step: Step, now: datetime) -> Case | None:
-    """The first message reached a vendor's desk: its clocks start, and the internal desks are told by when it answers."""
+def reported(c: Connection, rules: Rules, step: Step, now: datetime) -> None:
+    """A desk took a step: when it is a vendor's first, the vendor's clocks start, and the internal desks are told by when it answers."""
     desk = next((d for d in rules.inventory.desks if d.name == step.desk), None)
     if step.kind is not StepKind.CREATE or desk is None or desk.role != "vendor":
-        return None
+        return
     case = queries.load_case(c, step.case)
     if case is None or any(d.due is not None for d in case.deadlines):
-        return None
+        return
     case = replace(case, deadlines=deadlines(rules.plan_of(case), {"sent": now}))
     queries.save_case(c, case)
     for other, told in _desks_of(c, rules, case):
         if told and other.role == "internal":
             language = language_of(other, rules.plan_of(case), rules.office)
             _add(c, rules, case, other, StepKind.COMMENT, now, note=texts.reported_note(now, case.deadlines, language, zone=rules.office.timezone))
-    return case
 
 
 def _add(c: Connection, rules: Rules, case: Case, desk: Desk, kind: StepKind, at: datetime, *, note: str = "", artifacts: tuple[Artifact, ...] = ()) -> None:

@@ -20,7 +20,7 @@ from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
 from agent.diagnosis.machine import Change, Turn
 from agent.logs import logger
-from agent.model import Case, Device, History, Incident, IncidentState, Snapshot, Step
+from agent.model import Case, Device, History, Incident, IncidentState, Snapshot, Step, StepKind
 from agent.polling import casework
 from agent.polling.poller import Cadence, PollState, poll
 from agent.polling.rules import Rules
@@ -117,18 +117,17 @@ class Watch:
                 self._tickets.setdefault(case.device, []).append(_open_ticket(row, case))
 
     async def step_taken(self, step: Step) -> None:
-        """A desk took a step (or gave it up): show its ticket as it is now; a vendor's clock starts with its first message."""
+        """A desk took a step (or gave it up): show its ticket as it is now, and wake the desks that hear of it."""
 
-        def write(c: Connection) -> tuple[Case | None, list[queries.TicketRow], bool]:
-            started = casework.reported(c, self.rules, step, self._clock.now()) if queries.ticket(c, step.case, step.desk) is not None else None
-            return started or queries.load_case(c, step.case), queries.tickets(c, state="open", case=step.case), started is not None
+        def read(c: Connection) -> tuple[Case | None, list[queries.TicketRow]]:
+            return queries.load_case(c, step.case), queries.tickets(c, state="open", case=step.case)
 
-        case, rows, started = await self._store.run(write)
+        case, rows = await self._store.run(read)
         if case is None:
             return
         others = [t for t in self._tickets.get(case.device, []) if t.case != case.id]
         self._tickets[case.device] = others + [_open_ticket(row, case) for row in rows]
-        if started:
+        if step.kind is StepKind.CREATE:
             self._wake()
         owner = self._owners.get(case.device)
         if owner is not None:

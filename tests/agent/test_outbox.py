@@ -118,6 +118,7 @@ class Room:
             clock=self.clock,
             evidence_root=self.root,
             delivered=self._told,
+            settled=lambda *_: None,
             taken=lambda _: None,
         )
 

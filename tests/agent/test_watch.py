@@ -38,6 +38,7 @@ from agent.model import (
     Text,
     TicketRef,
 )
+from agent.polling import casework
 from agent.polling.poller import Cadence
 from agent.polling.rules import Rules
 from agent.polling.watch import EVIDENCE_WAIT, Watch
@@ -411,15 +412,14 @@ async def test_the_vendors_clock_starts_when_its_report_has_gone_and_the_interna
         (case,) = await here.cases()
         assert {d.name: d.due for d in case.deadlines}["reaction"] is None
         first = (await here.store.run(lambda c: queries.queued(c, desk="hezo")))[0]
-        await here.watch.step_taken(first.step)
-        assert {d.name: d.due for d in (await here.cases())[0].deadlines}["reaction"] is None, "nothing was delivered yet"
         await here.store.run(lambda c: queries.save_ticket(c, case.id, "hezo", TicketRef(ref="m1"), "open"))
         for _ in range(2):
+            await here.store.run(lambda c: casework.reported(c, here.watch.rules, first.step, clock.now()))
             await here.watch.step_taken(first.step)
         (case,) = await here.cases()
         assert {d.name: d.due for d in case.deadlines}["reaction"] == clock.now() + timedelta(hours=1)
         (comment,) = [q for q in await here.store.run(lambda c: queries.queued(c, desk="box")) if q.step.kind is StepKind.COMMENT]
-        assert "reaction: due 2026-03-04T11:07:00+01:00" in comment.step.draft.body
+        assert "reakcja: termin 2026-03-04T11:07:00+01:00" in comment.step.draft.body
         assert [t.ref for t in here.shown["codec"].tickets] == ["m1"]
 
 

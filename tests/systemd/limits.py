@@ -196,7 +196,7 @@ def _load(library: ctypes.CDLL, wanted: Filter) -> None:
             number = library.seccomp_syscall_resolve_name(rule.call.encode())
             if number == _UNKNOWN_CALL or (number < 0 and not rule.where and rule.error == wanted.default):
                 continue  # a call that this libseccomp, or this architecture, does not have
-            arguments = (_Argument * len(rule.where))(*((a.number, int(a.how), a.value, a.other) for a in rule.where))
+            arguments = (_Argument * len(rule.where))(*(_Argument(a.number, int(a.how), a.value, a.other) for a in rule.where))
             action = _ERRNO | rule.error if rule.error else _ALLOW
             done = library.seccomp_rule_add_array(context, action, number, len(rule.where), arguments)
             if done != -errno.EACCES:  # the rule says what the default says

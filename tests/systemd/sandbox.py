@@ -72,8 +72,8 @@ def enter(new_root: Path, binds: Sequence[Bind], user: tuple[str, int]) -> None:
     _etc(new_root / "etc", user)
     for name in _DEV:
         show(Path("/dev") / name, Path("/dev") / name, writable=True)
-    for folder in ("proc", "tmp", "run", "var/tmp", "home"):
-        (new_root / folder).mkdir(parents=True, exist_ok=True)
+    for name in ("proc", "tmp", "run", "home"):
+        (new_root / name).mkdir(parents=True, exist_ok=True)
     mount("proc", new_root / "proc", "proc", _NOSUID, "hidepid=invisible,subset=pid")
     mount("tmpfs", new_root / "tmp", "tmpfs", _NOSUID | _NODEV, "mode=1777")
     for bind in binds:
