@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -224,7 +225,7 @@ class Daemon:
 
     async def command_adopt(self, target: str) -> dict[str, Any]:
         incident = await self.watch.adopt(target)
-        return {"incident": incident.id, "device": incident.device, "fault": incident.fault.code}
+        return {"incident": incident.id, "device": incident.device, "fault": incident.fault.code, "case": incident.case}
 
     async def command_approve(self, target: str) -> dict[str, Any]:
         case = await self.watch.approve(target)
@@ -270,7 +271,10 @@ class Daemon:
             )
             await self.stop.wait()
             self._ready = "stopping"
-            notifier.send("STOPPING=1")
+            if self.outcome is Outcome.RELOAD:
+                notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            else:
+                notifier.send("STOPPING=1")
         if self._running:
             await asyncio.wait(self._running, timeout=FAREWELL)
         for task in (*owned, *self._running):
@@ -413,16 +417,18 @@ async def poll_configured(settings: Settings, house: House, device_id: str) -> t
     if device is None:
         raise KeyError(device_id)
     with open_store(settings.state_dir) as store:
-        services = Services(
-            guard=StoredGuard(store, clock),
-            trust=StoredTrust(store, clock),
-            vault=FileVault(settings.state_dir / SESSIONS),
-            memory=StoredMemory(store),
-            clock=clock,
-            timeout=settings.polling.timeout,
-        )
-        history = await store.run(lambda c: queries.load_history(c, device_id))
-        return await poll_once(device, house, services, history or History(), Cadence(interval=settings.polling.interval))
+        async with daemon_lock(settings.state_dir):
+            await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
+            services = Services(
+                guard=StoredGuard(store, clock),
+                trust=StoredTrust(store, clock),
+                vault=FileVault(settings.state_dir / SESSIONS),
+                memory=StoredMemory(store),
+                clock=clock,
+                timeout=settings.polling.timeout,
+            )
+            history = await store.run(lambda c: queries.load_history(c, device_id))
+            return await poll_once(device, house, services, history or History(), Cadence(interval=settings.polling.interval))
 
 
 async def poll_stranger(device: Device, house: House, timeout: float) -> tuple[dict[str, Any], bool]:

@@ -15,6 +15,7 @@ from agent import plugins
 from agent.catalogue import COMMON_FAULTS, DEVICE_METRICS, READING_METRICS
 from agent.model import FaultSpec, MetricKind, MetricSpec
 from agent.model.reading import UNKNOWN
+from config import reference
 from exporters.grafana.fleet import dashboard_json
 from exporters.prometheus.own import OWN_METRICS
 
@@ -75,7 +76,14 @@ def faults_page() -> str:
     return "".join(parts)
 
 
+def config_page() -> str:
+    """`docs/config.md`."""
+    vendors, desks = plugins.collectors(), plugins.desks()
+    return reference.render({name: plugin.settings for name, plugin in vendors.items()}, {name: plugin.settings for name, plugin in desks.items()})
+
+
 FILES: Mapping[str, Callable[[], str]] = {
+    "docs/config.md": config_page,
     "docs/metrics.md": metrics_page,
     "docs/faults.md": faults_page,
     "exporters/grafana/dashboards/fleet.json": dashboard_json,

@@ -204,7 +204,7 @@ class Watch:
             for change in changes:
                 casework.follow(c, self.rules, change, snapshot.at)
             closing = [ch.incident for ch in changes if ch.incident.state is IncidentState.CLOSED]
-            for incident in (*closing, *(incidents[i.key] for i in counted if i.key in incidents)):
+            for incident in (*closing, *(incidents[key] for key in {i.key for i in (*counted, *ripe)} if key in incidents)):
                 queries.save_incident(c, incident)
 
         if write_history or ripe or changes or counted:
@@ -293,6 +293,8 @@ class Watch:
         for watched in self.watched.values():
             for key, incident in watched.incidents.items():
                 if incident_id in (incident.id, key):
+                    if incident.case:
+                        return incident
                     adopted = replace(incident, adopted=True)
                     await self._store.run(lambda c: queries.save_incident(c, adopted))  # noqa: B023 - awaited before the loop goes on
                     watched.incidents[key] = adopted

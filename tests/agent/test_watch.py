@@ -303,6 +303,11 @@ async def test_what_was_broken_before_we_came_is_listed_until_a_person_adopts_it
         assert len(await here.cases()) == 1
         with pytest.raises(KeyError):
             await here.watch.adopt("nonsense")
+    with site(tmp_path, plans, toy, clock) as here:
+        await here.watch.load()
+        await here.polls(3)
+        assert len(await here.cases()) == 1, "that it became a case is known after a restart too"
+        assert (await here.watch.adopt(incident.id)).case == "krakow-2026-0001"
     with site(tmp_path / "other", plans, toy, clock, first_sight="ticket") as here:
         await here.polls(5)
         assert len(await here.cases()) == 1

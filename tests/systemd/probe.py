@@ -119,10 +119,10 @@ def main(folders: list[str]) -> None:
         "capabilities": [status[key] for key in ("CapPrm", "CapEff", "CapBnd", "CapAmb")],
         "no_new_privileges": status["NoNewPrivs"],
         "user": [os.getuid(), os.geteuid(), os.getgid(), *os.getgroups()],
-        "processes": sum(name.isdigit() for name in os.listdir("/proc")),
+        "processes": sum(entry.name.isdigit() for entry in Path("/proc").iterdir()),
         "system_of_proc": Path("/proc/stat").exists(),
         "umask": os.umask(0),
-        "homes": sorted(os.listdir("/home")),
+        "homes": sorted(str(entry) for entry in Path("/home").iterdir()),
     }
     print(json.dumps({"trials": results, "facts": facts}))
 

@@ -99,7 +99,6 @@ def test_without_a_watchdog_in_the_unit_none_is_fed(tmp_path: Path) -> None:
         assert systemd.during(2.5) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the daemon tells STOPPING=1 at a reload, and systemd then kills it after TimeoutStopSec")
 def test_a_reload_is_told_as_a_reload_and_ends_with_ready(tmp_path: Path) -> None:
     config, port = configuration(tmp_path)
     with manager(tmp_path) as systemd, daemon(config, tmp_path / "log", env={"NOTIFY_SOCKET": systemd.address}) as running:

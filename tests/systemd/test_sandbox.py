@@ -29,8 +29,8 @@ from tests.systemd.sandbox import SOURCE
 from tests.systemd.unit import ROOT, ours
 
 PROBE = Path(__file__).with_name("probe.py").relative_to(ROOT)
-DEVICES = ("room-314", "gate-2", "yard-ptz", "stairs-old")
-"""HTTPS with a session and SSH, HTTPS with SNMP v3, HTTPS with SNMP v2c, plain HTTP with digest."""
+DEVICES = ("room-314", "room-106", "gate-2", "yard-ptz", "stairs-old")
+"""HTTPS with a session, SSH alone, HTTPS with SNMP v3, HTTPS with SNMP v2c, plain HTTP with digest."""
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a file system of one's own takes root; the limits that anybody can set are tested as anybody")
 
@@ -211,7 +211,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             line, newline, _ = simulator.text().partition("\n")
             return json.loads(line) if newline else None
 
-        yield Fleet(folder, wait_for("the simulated fleet", ready)["ports"]["control"])
+        found = Fleet(folder, wait_for("the simulated fleet", ready)["ports"]["control"])
+        # SSH is asked where the web interface is off, and beside a session of the web interface's it has to wait: so off from the beginning.
+        found.switch("room-106", "web_off", on=True)
+        yield found
 
 
 def furnish(cell: Cell, fleet: Fleet) -> int:
@@ -290,28 +293,28 @@ def test_the_daemon_does_its_whole_job_under_the_units_limits(make: Any, tmp_pat
         with service(cell, systemd) as running:
             wait_for("every device answers", lambda: says(*(f'latarnik_device_up{{device="{device}"}} 1' for device in DEVICES)))
             systemd.until("WATCHDOG=1", 10)
-            # HTTPS and HTTP were used, and SNMP of both versions without a failure.
+            # Each way in was used, SNMP in both versions; only the web interface that is off failed.
+            wait_for("the rooms' state over SSH", lambda: says('latarnik_device_facet_ok{device="room-106",facet="ssh_identity"} 1'))
             found = page()
-            assert 'latarnik_poll_requests_total{source="http"}' in found
-            assert 'latarnik_poll_requests_total{source="snmp"}' in found
-            assert 'latarnik_poll_failures_total{source="snmp"' not in found
             for device in ("gate-2", "yard-ptz"):
                 assert f'latarnik_device_facet_ok{{device="{device}",facet="snmp' in found, device
+            for source in ("http", "snmp", "ssh"):
+                assert f'latarnik_poll_requests_total{{source="{source}"}}' in found
+            for source in ("snmp", "ssh"):
+                assert f'latarnik_poll_failures_total{{source="{source}"' not in found
 
             fleet.switch("gate-2", "sd_failed", on=True)
-            fleet.switch("room-314", "web_off", on=True)
             try:
                 tickets = tmp_path / "state" / "tickets"
                 report = wait_for("the camera's ticket with its report", lambda: next(iter(tickets.glob("*/attachments/*.zip")), None), 60)
                 assert report.stat().st_size > 1000
-                wait_for("the room's state over SSH", lambda: says('latarnik_poll_requests_total{source="ssh"}'), 30)
-                wait_for("the room is up by SSH", lambda: says('latarnik_device_facet_ok{device="room-314",facet="ssh_identity"} 1'), 30)
             finally:
                 fleet.switch("gate-2", "sd_failed", on=False)
-                fleet.switch("room-314", "web_off", on=False)
             assert running.stop() == 0
         assert "STOPPING=1" in systemd.during(0.2)
-    wrong = [line for line in events(tmp_path / "log") if line["level"] in ("error", "critical") and "web_off" not in str(line)]
-    assert [line for line in wrong if "Operation not permitted" in str(line) or "Read-only" in str(line) or "Permission denied" in str(line)] == []
+    log = (tmp_path / "log").read_text()
+    for refusal in ("Operation not permitted", "Permission denied", "Read-only file system", "not supported by protocol", "not implemented"):
+        assert refusal not in log
+    assert [line for line in events(tmp_path / "log") if line["level"] in ("error", "critical")] == []
     database = tmp_path / "state" / "latarnik.sqlite3"
     assert database.stat().st_mode & 0o777 == 0o600

@@ -31,7 +31,8 @@ async def delivered(tmp_path: Path, files: tuple[Artifact, ...]) -> queries.Queu
             clock=clock,
             evidence_root=tmp_path / "evidence",
             delivered=lambda _desk, _result: None,
-            changed=lambda _case: None,
+            settled=lambda *_: None,
+            taken=lambda _step: None,
         )
         await courier.once()
         queued = await store.run(lambda c: queries.queued(c, case=CASE.id, states=list(StepState)))

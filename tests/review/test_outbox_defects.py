@@ -1,0 +1,127 @@
+"""Defects of the delivery, one test each: steps doubled, given up too early, held for ever, or a loop that stands still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from agent.delivery.outbox import RETRY, pick
+from agent.errors import DeskError, StoreError
+from agent.model import StepKind, StepState, TicketRef
+from agent.store import queries
+from agent.store.queries import Queued
+from tests.agent.test_outbox import Room, make_step, opened
+from tests.support.clock import TurnedClock
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    with opened(tmp_path) as room:
+        yield room
+
+
+class Stumbling:
+    """A store that refuses the calls whose numbers are in `refuse`, as a full disk does for a moment."""
+
+    def __init__(self, room: Room, refuse: Callable[[int], bool]) -> None:
+        self._store = room.store
+        self._refuse = refuse
+        self.calls = 0
+
+    async def run(self, work: Any) -> Any:
+        self.calls += 1
+        if self._refuse(self.calls):
+            raise StoreError("the database refused: disk is full")
+        return await self._store.run(work)
+
+
+async def test_a_step_that_was_taken_but_could_not_be_noted_is_looked_for_and_not_sent_again(room: Room) -> None:
+    await room.write(make_step("c1", 1, StepKind.CREATE))
+    await room.courier().once()
+    await room.write(make_step("c1", 2, StepKind.COMMENT))
+    courier = room.courier()
+    # Calls: 1 queue, 2 ticket, 3 SENDING, 4 DONE.
+    courier._store = Stumbling(room, lambda call: call == 4)  # type: ignore[assignment]
+    with pytest.raises(StoreError):
+        await courier.once()
+    assert room.desk.tickets == {"c1": ["c1.box.1", "c1.box.2"]}
+    room.clock.turn(RETRY[0])
+    await courier.once()
+    assert await room.states() == {"c1.box.1": "done", "c1.box.2": "done"}
+    assert "bug" not in room.outcomes, "the desk was sent the same step again, and refused it"
+
+
+async def test_a_report_that_waited_long_for_a_person_survives_a_first_refusal_for_now(room: Room) -> None:
+    """Greylisting answers every first mail with 4xx."""
+    step = make_step("c1", 1, StepKind.CREATE)
+    await room.write(step, state=StepState.HELD)
+    room.clock.turn(8 * 86400)
+    await room.store.run(lambda c: queries.set_step(c, step.id, StepState.PENDING, next_at=room.clock.now()))
+    room.desk.troubles = [DeskError("refused", "450 come again", retryable=True)]
+    await room.courier().once()
+    assert await room.states() == {"c1.box.1": "pending"}
+
+
+async def test_a_clock_that_was_set_back_does_not_hold_the_tickets(room: Room) -> None:
+    room.clock.turn(30 * 86400)
+    await room.write(make_step("c1", 1, StepKind.CREATE))
+    room.clock.set_wall(room.clock.now() - timedelta(days=30))
+    await room.courier().once()
+    assert await room.states() == {"c1.box.1": "done"}
+
+
+async def test_a_desk_that_is_down_while_an_outcome_is_unknown_is_asked_ever_more_seldom(room: Room) -> None:
+    await room.write(make_step("c1", 1, StepKind.CREATE))
+    room.desk.troubles = [DeskError("timeout", "broke off", retryable=True, unknown=True)]
+    await room.courier().once()
+
+    async def down(key: str, case: str) -> TicketRef | None:
+        raise DeskError("unreachable", "refused", retryable=True)
+
+    room.desk.find = down  # type: ignore[method-assign]
+    start, tries = room.clock.monotonic(), 0
+    while tries < 10:
+        room.clock.turn((await room.courier().once()) + 0.001)
+        tries += room.outcomes.count("unreachable") > tries
+    assert room.clock.monotonic() - start > sum(RETRY), "a desk that is down for a night is not hammered"
+
+
+def test_choosing_the_next_of_many_steps_does_not_hold_the_loop() -> None:
+    """A power cut: two thousand cases of two steps each for one desk. It is chosen anew after each delivered step."""
+    now = TurnedClock().now()
+    later = now + timedelta(minutes=5)
+    waiting = [
+        Queued(
+            step=make_step(f"c{case}", seq, StepKind.CREATE if seq == 1 else StepKind.ATTACH),
+            state=StepState.PENDING,
+            attempts=1,
+            created_at=now,
+            next_at=later,
+            last_error="",
+        )
+        for case in range(2000)
+        for seq in (1, 2)
+    ]
+    started = time.process_time()
+    assert pick(waiting, now)[0] is None
+    assert time.process_time() - started < 0.1
+
+
+async def test_what_follows_from_a_delivery_and_fails_does_not_end_the_courier(room: Room) -> None:
+    """A bug in a case text (it is written in the transaction that notes the step) must not end the daemon, nor stop the other cases."""
+    await room.write(make_step("c1", 1, StepKind.CREATE), make_step("c2", 1, StepKind.CREATE))
+    courier = room.courier()
+
+    def settled(c: Connection, step: Any, now: Any) -> None:
+        if step.case == "c1":
+            raise ValueError("a bug in a template")
+
+    courier._settled = settled
+    await courier.once()
+    assert (await room.states())["c2.box.1"] == "done"
