@@ -11,7 +11,10 @@ from agent.logs import logger
 
 
 class Notifier:
-    """Sends states such as READY=1. A lost datagram is systemd's to notice (its watchdog), so it is logged once and not retried."""
+    """Sends states such as READY=1, never waiting: while systemd does not read, the event loop must not stand still.
+
+    A lost datagram is systemd's to notice (its time-outs and its watchdog), so it is not sent again; an outage is one line in the log, its end another.
+    """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
@@ -23,12 +26,16 @@ class Notifier:
         if not self._address:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
                 sock.sendto("\n".join(states).encode(), self._address)
         except OSError as error:
             if not self._complained:
                 self._complained = True
                 logger("notify").warning("systemd_not_told", detail=str(error))
+        else:
+            if self._complained:
+                self._complained = False
+                logger("notify").info("systemd_told_again")
 
 
 def watchdog_interval(environ: Mapping[str, str] = os.environ) -> float | None:

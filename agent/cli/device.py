@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -231,8 +232,8 @@ def _print(report: dict[str, Any]) -> None:
     for fault in report["faults"]:
         what = f"{fault['code']} {fault['component']}".rstrip()
         out.print(Line(f"  fault     {fault['severity']} {what}: {fault['summary']}", style="bold red"))
-    for error in report["errors"]:
-        out.print(Line(f"  failed    {error['source']}: {error['reason']}: {error['detail']}", style="yellow"))
+    for what, sources in _grouped(report["errors"]).items():
+        out.print(Line(f"  failed    {', '.join(sources)}: {what}", style="yellow"))
     if report["facets"]:
         out.print(Line("  facets    " + ", ".join(f"{name} {status}" for name, status in report["facets"].items())))
     if report["components"]:
@@ -248,6 +249,14 @@ def _print(report: dict[str, Any]) -> None:
             labels = " ".join(f"{k}={v}" for k, v in reading["labels"].items() if v)
             values.add_row(Line(reading["name"].removeprefix("latarnik_")), Line(labels), Line(_value(reading["name"], reading["value"])))
         out.print(values)
+
+
+def _grouped(errors: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
+    """What failed, with everything it was the end of: a device that is away is said once, not once a facet."""
+    found: dict[str, list[str]] = {}
+    for error in errors:
+        found.setdefault(f"{error['reason']}: {error['detail']}", []).append(error["source"])
+    return found
 
 
 def _value(name: str, value: float) -> str:

@@ -29,17 +29,8 @@ class AxisSession:
         await self.http.request("GET", "/", account="")
 
     def offers(self, facet: Facet) -> bool:
-        """Without an account only what needs none; where no service account is configured, the polling one is tried in its place."""
-        device = self.client.device
-        match facet.account:
-            case "":
-                return True
-            case "snmp":
-                return device.snmp_credential() is not None
-            case "service":
-                return device.http_credential("service") is not None or device.http_credential() is not None
-            case role:
-                return device.http_credential(role) is not None
+        """SNMP only with a credential for it. Over HTTP everything is asked: without an account the device says what anybody may read."""
+        return facet.account != "snmp" or self.client.device.snmp_credential() is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,7 @@ class AxisClient:
         if (path, method) not in JSON_READS:
             raise ForbiddenRequestError(f"{method} of {path} is not in the table of reads")
         async with self._entered(path, account):
-            answer = await self.http.request("POST", path, account=account, json={"apiVersion": API_VERSION, "method": method})
+            answer = await self.http.request("POST", path, account=self._sent(account), json={"apiVersion": API_VERSION, "method": method})
             _checked(answer)
             payload = answer.json()
             if not isinstance(payload, dict):
@@ -142,7 +142,7 @@ class AxisClient:
         target, params = _readable_request(path)
         async with (
             self._entered(target, account),
-            aclosing(self.http.stream("GET", target, account=account, params=params, limit=limit, timeout=timeout)) as body,
+            aclosing(self.http.stream("GET", target, account=self._sent(account), params=params, limit=limit, timeout=timeout)) as body,
         ):
             async for piece in body:
                 yield piece
@@ -150,16 +150,25 @@ class AxisClient:
     async def _get(self, path: str, account: str) -> HttpAnswer:
         target, params = _readable_request(path)
         async with self._entered(path, account):
-            answer = await self.http.request("GET", target, account=account, params=params)
+            answer = await self.http.request("GET", target, account=self._sent(account), params=params)
             _checked(answer)
             return answer
+
+    def _sent(self, account: str) -> str:
+        """The role whose credential goes along: none where none is configured, for what the device may tell anybody."""
+        return account if account and self.device.http_credential(account) is not None else ""
 
     @asynccontextmanager
     async def _entered(self, path: str, account: str) -> AsyncIterator[None]:
         """Around one request: the account is good before it is tried where it may lack the right, and what it was let into is remembered."""
         credential = self.device.http_credential(account) if account else None
         if credential is None:
-            yield
+            try:
+                yield
+            except Forbidden as error:
+                if not account:
+                    raise
+                raise NotSupported(f"{error.detail}, and none is configured for it") from error
             return
         holder = f"{self.device.id}/{account}/{credential.version}"
         known = self.readable.setdefault(holder, set())

@@ -197,11 +197,20 @@ def offered(**credentials: Any) -> set[str]:
 
 def test_what_is_asked_depends_on_the_accounts() -> None:
     every = {facet.name for facet in FACETS}
-    assert offered() == {"readiness", "identity"}
-    assert offered(snmp=COMMUNITY) == {"readiness", "identity", "snmp_system", "snmp_health"}
+    assert offered() == every - {"snmp_system", "snmp_health"}
+    assert offered(snmp=COMMUNITY) == every
     assert offered(http=OPERATOR) == every - {"snmp_system", "snmp_health"}
-    assert offered(service=ADMIN) == {"readiness", "identity", "firmware"}
-    assert offered(http=OPERATOR, service=ADMIN, snmp=COMMUNITY) == every
+
+
+async def test_without_an_account_a_device_is_asked_for_what_anybody_may_read_and_the_rest_is_unsupported() -> None:
+    facets = {facet.name: facet for facet in FACETS}
+    answers = {axis.BASIC_DEVICE_INFO + " getAllProperties": samples.identity(), axis.TEMPERATURES: samples.TEMPERATURES}
+    async with visit(Web(answers)) as client:
+        await facets["temperatures"].fetch(client)
+        await facets["identity_account"].fetch(client)
+    async with visit(Web(answers, guarded=True)) as client:
+        with pytest.raises(NotSupported, match="wants an account, and none is configured"):
+            await facets["temperatures"].fetch(client)
 
 
 @pytest.mark.parametrize("forbidden", [401, 403])

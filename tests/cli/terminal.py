@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import signal
 import sys
@@ -27,13 +28,15 @@ class Done:
     err: str
 
 
-def latarnik(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
-    """Run it; AssertionError after a minute. Its standard streams are files, as in a pipe."""
+def latarnik(*arguments: str, env: Mapping[str, str] | None = None, user: int | None = None) -> Done:
+    """Run it; AssertionError after a minute. Its standard streams are files, as in a pipe. `user`: the user id it runs as."""
     find_house()  # imports every plugin, so that no child has to
+    for codec in ("utf-8-sig", "idna"):
+        codecs.lookup(codec)  # imported late, from folders that another user may not read
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:
-            _child(arguments, env or {}, out.fileno(), err.fileno())
+            _child(arguments, env or {}, user, out.fileno(), err.fileno())
         code = _wait(child)
         texts = []
         for file in (out, err):
@@ -42,7 +45,7 @@ def latarnik(*arguments: str, env: Mapping[str, str] | None = None) -> Done:
     return Done(code=code, out=texts[0], err=texts[1])
 
 
-def _child(arguments: tuple[str, ...], env: Mapping[str, str], out: int, err: int) -> NoReturn:
+def _child(arguments: tuple[str, ...], env: Mapping[str, str], user: int | None, out: int, err: int) -> NoReturn:
     code = 70
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -53,6 +56,10 @@ def _child(arguments: tuple[str, ...], env: Mapping[str, str], out: int, err: in
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor; it lives as long as the child
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115 - as above
         os.environ.update(env)
+        if user is not None:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
         sys.argv = ["latarnik", *arguments]
         try:
             main()

@@ -10,11 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.cli.report import checked
+from tests.cli.served import in_thread, site_of
 from tests.cli.terminal import Done, latarnik
 from tests.e2e.site import SECRETS, Simulator
 from tests.support.processes import free_port, wait_for
+from tests.transport.certs import make_certificate
 
 NOBODY = "127.78.0.250"
 
@@ -92,13 +95,14 @@ def test_text_for_people_cuts_nothing_and_writes_times_as_times(fleet: Simulator
 
 def test_a_device_read_in_part_is_polled_and_the_facets_say_so(fleet: Simulator) -> None:
     """Without an account an Axis device still tells who it is."""
+    before = logins(fleet, "spare-1")
     done = poll(fleet, "spare-1")
     report = checked(done.out)
     assert done.code == 0
     assert report["identity"]["model"] == "P3265-LVE"
     assert report["facets"]["identity"] == "ok"
     assert "storage" not in report["facets"] or report["facets"]["storage"] != "ok"
-    assert logins(fleet, "spare-1") == logins(fleet, "spare-1")
+    assert logins(fleet, "spare-1") == before
 
 
 def test_where_nobody_answers_the_code_is_1_and_every_way_says_why(fleet: Simulator, secrets: Path) -> None:
@@ -163,6 +167,23 @@ def test_the_fingerprint_decides(fleet: Simulator, secrets: Path) -> None:
 def _written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
+
+
+def test_an_authority_that_signed_the_certificate_is_enough(secrets: Path) -> None:
+    certificate = make_certificate(secrets, "camera")
+    properties = {"Brand": "AXIS", "ProdNbr": "P0000", "SerialNumber": "B8A44F0000AA", "Version": "11.0.1"}
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/axis-cgi/basicdeviceinfo.cgi":
+            return web.json_response({"apiVersion": "1.0", "method": "getAllUnrestrictedProperties", "data": {"propertyList": properties}})
+        return web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    with in_thread(lambda: site_of(app, certificate.server())) as port:
+        done = latarnik("poll", "--vendor", "axis", "--host", "127.0.0.1", "--port", str(port), "--tls", f"ca:{certificate.path}", "--output", "json")
+    assert done.code == 0
+    assert checked(done.out)["identity"]["serial"] == "B8A44F0000AA"
 
 
 def test_over_plain_http_an_axis_device_is_logged_in_to_by_digest(fleet: Simulator, secrets: Path) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,11 @@ from agent.polling.guard import StoredGuard
 from agent.polling.poller import PollState
 from agent.polling.scheduler import timer
 from agent.store.database import daemon_lock, open_store
+from tests.agent import test_watch
+from tests.agent.test_watch import PLUGIN, Toy, plans, site
 from tests.support.clock import TurnedClock
+
+__all__ = ["plans"]
 
 CONFIG = """
 site: {name: krakow}
@@ -89,16 +94,25 @@ async def test_polls_that_wait_for_their_turn_do_not_pile_up(tmp_path: Path) -> 
     assert polls.count("gate-2") == 1
 
 
-async def test_a_poll_asked_for_while_another_runs_gives_a_poll_and_no_assertion(tmp_path: Path) -> None:
+async def test_a_poll_asked_for_while_another_runs_gives_a_poll_and_no_assertion(tmp_path: Path, plans: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """`latarnik poll DEVICE` right after the start: the first poll is under way, and there is no snapshot yet."""
-    daemon = make(tmp_path)
-    watched = SimpleNamespace(busy=True, state=PollState(), snapshot=None, incidents={}, device=daemon.inventory.devices[0])
-    daemon.watch = cast(Any, SimpleNamespace(watched={"gate-2": watched}))
-    try:
-        async with asyncio.timeout(0.2):
-            await daemon.command_poll("gate-2")
-    except (TimeoutError, LatarnikError):
-        pass  # waiting for the running poll, or saying so, is right
+    answer = asyncio.Event()
+
+    async def slowly(toy: Toy) -> Toy:
+        await answer.wait()
+        return toy
+
+    monkeypatch.setattr(test_watch, "PLUGIN", replace(PLUGIN, facets=(replace(PLUGIN.facets[0], fetch=slowly),)))
+    with site(tmp_path / "site", plans, Toy(), TurnedClock()) as here:
+        daemon = make(tmp_path)
+        daemon.watch = here.watch
+        first = asyncio.create_task(here.watch.poll("codec"))
+        await asyncio.sleep(0)
+        asked = asyncio.create_task(daemon.command_poll("codec"))
+        await asyncio.wait([asked], timeout=0.1)
+        answer.set()
+        await first
+        assert (await asked)["read"]
 
 
 async def test_a_poll_without_the_daemon_keeps_others_out(tmp_path: Path) -> None:
@@ -158,6 +172,7 @@ async def test_the_timer_goes_on_when_the_clock_is_set_back(monkeypatch: pytest.
 
     monkeypatch.setattr("apscheduler.schedulers.base.datetime", Shifted)
     monkeypatch.setattr("apscheduler.executors.base.datetime", Shifted)
+    monkeypatch.setattr("agent.polling.scheduler.datetime", Shifted)
 
     async def nothing(*_: Any) -> None: ...
 

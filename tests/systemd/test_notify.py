@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 import urllib.error
 from pathlib import Path
 
@@ -29,12 +30,28 @@ def test_without_systemd_nothing_is_sent_and_nothing_is_wrong() -> None:
     assert lines == []
 
 
-def test_a_socket_that_is_gone_is_said_once(tmp_path: Path) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+def test_a_socket_that_is_gone_is_said_once_and_so_is_its_return(tmp_path: Path) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     with structlog.testing.capture_logs() as lines:
         notifier.send("READY=1")
         notifier.send("WATCHDOG=1")
-    assert [line["event"] for line in lines] == ["systemd_not_told"]
+        with manager(tmp_path) as systemd:
+            notifier.send("WATCHDOG=1")
+            notifier.send("WATCHDOG=1")
+            assert systemd.listen(1) == ["WATCHDOG=1"]
+    assert [line["event"] for line in lines] == ["systemd_not_told", "systemd_told_again"]
+
+
+def test_a_manager_that_does_not_read_does_not_hold_up_the_event_loop(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, structlog.testing.capture_logs() as lines:
+        deaf.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        queued = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+        begun = time.monotonic()
+        for _ in range(queued + 5):
+            notifier.send("WATCHDOG=1")
+        assert time.monotonic() - begun < 5
+        assert [line["event"] for line in lines] == ["systemd_not_told"]
 
 
 @pytest.mark.parametrize(
