@@ -35,7 +35,7 @@ def main() -> None:
     """The entry point: errors that are ours become one line on standard error, never a traceback."""
     logs.set_up(level="warning", json=False)  # on standard error: a command's output is its answer alone
     try:
-        app()
+        app(prog_name="latarnik")  # also as `python -m agent.cli`
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

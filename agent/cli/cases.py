@@ -40,7 +40,7 @@ def _settings(config: ConfigFile, command: str) -> Settings:
 
 
 def adopt(
-    incident: Annotated[str, typer.Argument(help="Id of the incident, as `latarnik list` shows it.")],
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Id of the incident, as `latarnik list` shows it.")],
     config: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Make a case of a fault that was there before Latarnik came, or of one that makes no ticket by itself."""
@@ -86,13 +86,13 @@ def list_cases(config: ConfigFile = DEFAULT_CONFIG, output: OutputOption = Outpu
 
 
 @app.command("show")
-def show_case(case: Annotated[str, typer.Argument(help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
+def show_case(case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Everything of one case, as JSON."""
     print(TypeAdapter(Case).dump_json(_case(_settings(config, "case show"), "case show", case), indent=2).decode())
 
 
 @app.command("approve")
-def approve(case: Annotated[str, typer.Argument(help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
+def approve(case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let the report of a case go to the vendor's desk, as soon as nothing is missing."""
     settings = _settings(config, "case approve")
     _case(settings, "case approve", case)

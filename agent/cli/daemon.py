@@ -18,8 +18,8 @@ from config.errors import ConfigError
 
 def run(
     config: ConfigFile = DEFAULT_CONFIG,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
-    log_format: Annotated[str, typer.Option(help="auto: readable on a terminal, JSON otherwise; or text, or json.")] = "auto",
+    log_level: Annotated[str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(metavar="FORMAT", help="auto: readable on a terminal, JSON otherwise; or text, or json.")] = "auto",
 ) -> None:
     """Watch the devices, until SIGTERM. SIGHUP reads the configuration again."""
     if log_level not in ("debug", "info", "warning", "error") or log_format not in ("auto", "text", "json"):
@@ -46,7 +46,8 @@ def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
         fail(f"{len(error.problems)} {noun} in {config}", 2)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{config}: fine. {len(settings.devices)} devices, {len(settings.desks)} desks, {len(settings.contracts)} contracts.")
+    counts = ((len(settings.devices), "device"), (len(settings.desks), "desk"), (len(settings.contracts), "contract"))
+    print(f"{config}: fine. " + ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts) + ".")
 
 
 def version() -> None:

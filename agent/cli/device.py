@@ -57,7 +57,7 @@ _AT_HAND = {
 
 def poll(
     context: typer.Context,
-    device: Annotated[str, typer.Argument(metavar="[DEVICE]", help="Id of a device of the configuration.")] = "",
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="Id of a device of the configuration.")] = "",
     config: ConfigFile = DEFAULT_CONFIG,
     vendor: Annotated[str, typer.Option(metavar="VENDOR", help="Poll one device at hand, without a configuration: its vendor.")] = "",
     host: Annotated[str, typer.Option(metavar="HOST", help="Its address or name.")] = "",

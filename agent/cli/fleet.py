@@ -147,7 +147,7 @@ def _row(
 
 
 def trust(
-    device: Annotated[str, typer.Argument(metavar="[DEVICE]", help="Accept what this device shows.")] = "",
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="Accept what this device shows.")] = "",
     config: ConfigFile = DEFAULT_CONFIG,
     site: Annotated[str, typer.Option(metavar="SITE", help="Accept for all devices of a site.")] = "",
     all_devices: Annotated[bool, typer.Option("--all", help="Accept for all devices.")] = False,
@@ -201,7 +201,7 @@ def _pretty(sha256: str) -> str:
     return ":".join(sha256[i : i + 2] for i in range(0, len(sha256), 2)).upper()
 
 
-def unblock(device: Annotated[str, typer.Argument(help="Id of the device.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
+def unblock(device: Annotated[str, typer.Argument(metavar="DEVICE", help="Id of the device.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let the agent log in to a device again, after its password was mended on the device."""
     settings, _ = configured(config)
     if device not in {d.id for d in settings.devices if d.host}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import importlib
 import os
 import signal
 import sys
@@ -31,8 +31,9 @@ class Done:
 def latarnik(*arguments: str, env: Mapping[str, str] | None = None, user: int | None = None) -> Done:
     """Run it; AssertionError after a minute. Its standard streams are files, as in a pipe. `user`: the user id it runs as."""
     find_house()  # imports every plugin, so that no child has to
-    for codec in ("utf-8-sig", "idna"):
-        codecs.lookup(codec)  # imported late, from folders that another user may not read
+    # What Python imports late, and another user may not be able to read.
+    for late in ("encodings.utf_8_sig", "encodings.idna", "importlib.readers", "importlib.resources.readers"):
+        importlib.import_module(late)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pytest
 import exporters.grafana
 from agent.model import Reading
 from exporters.prometheus.endpoints import open_observer
+from tests.e2e.scraped import scraped_fleet
 from tests.grafana.prometheus import Prometheus, prometheus, substitute
-from tests.grafana.target import MetricsTarget, synthetic_fleet
+from tests.grafana.target import MetricsTarget
 from tests.prometheus.samples import context, status
 
 DASHBOARD: dict[str, Any] = json.loads((Path(exporters.grafana.__file__).parent / "dashboards" / "fleet.json").read_text(encoding="utf-8"))
@@ -26,10 +27,10 @@ EMPTY_WHILE_ALL_IS_WELL = {"Open faults", "Open tickets", "Faults"}
 """Panels that have nothing to show on a fleet without a fault."""
 
 
-@pytest.fixture
-async def metrics_target() -> AsyncIterator[MetricsTarget]:
-    """The page under test; put a running agent on a simulated fleet in its place here."""
-    async with synthetic_fleet() as fleet:
+@pytest.fixture(scope="module")
+def metrics_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MetricsTarget]:
+    """The page under test: that of the real daemon over the simulated fleet, started once."""
+    with scraped_fleet(tmp_path_factory.mktemp("fleet")) as fleet:
         yield fleet
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.errors import NotSupported
+from agent.errors import NotSupported, Reason, Unreachable
 from agent.model import FacetStatus
 from agent.ports import FacetData
 from tests.agent.test_poller import Toy, facet, values
@@ -56,10 +56,11 @@ async def test_one_404_of_a_device_that_is_starting_does_not_blind_us_for_a_day(
     """A web server that is coming up answers 404 for what it serves a minute later (promise 7: a published worst-case detection time)."""
     toy = Toy(facet("identity"), facet("storage"))
     await toy.poll()
-    toy.clock.turn(60)
-    toy.answers["storage"] = NotSupported("GET /disks answered 404")
-    await toy.poll()
-    toy.answers["storage"] = 1.0
+    down = Unreachable(Reason.REFUSED, "refused")
+    for identity, storage in ((down, down), (1.0, NotSupported("GET /disks answered 404")), (1.0, 1.0)):
+        toy.clock.turn(60)
+        toy.answers["identity"], toy.answers["storage"] = identity, storage
+        await toy.poll()
     for _ in range(60):
         toy.clock.turn(60)
         snapshot = await toy.poll()

@@ -90,6 +90,7 @@ TRIALS: dict[str, Callable[[], object]] = {
     "AF_UNIX": lambda: _family("AF_UNIX"),
     "AF_NETLINK": lambda: _family("AF_NETLINK"),
     "AF_PACKET": lambda: _family("AF_PACKET"),
+    "names without netlink": lambda: socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG),
     "memory": lambda: _memory(READ | WRITE),
     "memory written and executed": lambda: _memory(READ | WRITE | EXECUTE),
     "memory executed after it was written": lambda: _memory(READ | WRITE, READ | EXECUTE),

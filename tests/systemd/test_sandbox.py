@@ -1,6 +1,6 @@
 """The real daemon under the unit's limits: what the unit forbids is not needed.
 
-Twice: with the limits that need no privilege, as anybody can run it, and as root in a file system and under a user as the unit has them.
+As root in a file system and under a user as the unit has them; as anybody else with the limits that need no privilege.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def probe(command: list[str], *folders: str) -> dict[str, Any]:
     return found
 
 
-ALLOWED = ("AF_INET", "AF_INET6", "AF_UNIX", "memory")
+ALLOWED = ("AF_INET", "AF_INET6", "AF_UNIX", "names without netlink", "memory")
 FORBIDDEN = {
     "AF_NETLINK": "EAFNOSUPPORT",
     "AF_PACKET": "EAFNOSUPPORT",
@@ -157,7 +157,6 @@ def test_in_the_cell_what_the_unit_forbids_fails_and_the_rest_works(make: Any, t
 @as_root
 def test_in_the_closed_cell_only_the_state_folder_and_tmp_can_be_written_and_nobody_else_is_seen(tmp_path: Path) -> None:
     cell = closed_cell(tmp_path)
-    cell.config.parent.name  # noqa: B018 - the folders are the unit's own
     folders = ["/", "/etc", "/etc/latarnik", "/opt/latarnik", "/usr", "/var/lib", "/run", "/home", "/run/credentials/latarnik.service"]
     found = probe(cell.command(cell.python, str(cell.source / PROBE)), *folders, "/tmp", "/var/lib/latarnik")
     denied = {found["trials"][f"write to {folder}"] for folder in folders}
@@ -214,6 +213,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         found = Fleet(folder, wait_for("the simulated fleet", ready)["ports"]["control"])
         # SSH is asked where the web interface is off, and beside a session of the web interface's it has to wait: so off from the beginning.
         found.switch("room-106", "web_off", on=True)
+        found.switch("gate-2", "sd_failed", on=True)
         yield found
 
 
@@ -240,7 +240,8 @@ def furnish(cell: Cell, fleet: Fleet) -> int:
         "devices": [device for device in document["devices"] if device["id"] in DEVICES],
         "desks": {"box": {"type": "folder", "path": str(cell.state / "tickets")}},
         "polling": {"interval": "2s"},
-        "faults": {"*": {"hold": "1s", "hits": 1, "clear": "1s", "misses": 1}},
+        "faults": {"*": {"hold": "1s", "hits": 1}},
+        "faults_at_first_sight": "ticket",
     }
     del document["state_dir"]  # $STATE_DIRECTORY
     (etc / "latarnik.yaml").write_text(yaml.safe_dump(document, allow_unicode=True))
@@ -277,39 +278,35 @@ def service(cell: Cell, systemd: Manager) -> Iterator[Process]:
         yield running
 
 
-@pytest.mark.parametrize("make", CELLS)
-def test_the_daemon_does_its_whole_job_under_the_units_limits(make: Any, tmp_path: Path, fleet: Fleet) -> None:
-    cell = make(tmp_path)
+@as_root
+@pytest.mark.xfail(strict=True, reason="prometheus_client's ProcessCollector reads /proc/stat, which ProcSubset=pid hides, and then says nothing at all")
+def test_the_agents_own_memory_and_cpu_are_seen_without_the_systems_part_of_proc(tmp_path: Path) -> None:
+    cell = closed_cell(tmp_path)
+    script = f"import sys; sys.path.insert(0, '{cell.source}'); from exporters.prometheus.own import OwnMetrics; print(OwnMetrics([], []).page(openmetrics=False).decode())"
+    done = subprocess.run(cell.command(cell.python, "-P", "-c", script), capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds", "process_open_fds"):
+        assert f"\n{name} " in done.stdout
+
+
+def test_the_daemon_does_its_whole_job_under_the_units_limits(tmp_path: Path, fleet: Fleet) -> None:
+    cell = closed_cell(tmp_path) if os.geteuid() == 0 else open_cell(tmp_path)
     port = furnish(cell, fleet)
 
-    def page() -> str:
-        return get(f"http://127.0.0.1:{port}/metrics")
-
     def says(*lines: str) -> bool:
-        found = page()
-        return all(line in found for line in lines)
+        page = get(f"http://127.0.0.1:{port}/metrics")
+        return all(line in page for line in lines)
 
+    ways = {"room-314": ("system", "http"), "room-106": ("ssh_identity", "ssh"), "gate-2": ("snmp_system", "snmp"), "yard-ptz": ("snmp_system", "snmp")}
+    facets = [f'latarnik_device_facet_ok{{device="{device}",facet="{facet}",source="{source}"}} 1' for device, (facet, source) in ways.items()]
     with manager() as systemd:
         with service(cell, systemd) as running:
             wait_for("every device answers", lambda: says(*(f'latarnik_device_up{{device="{device}"}} 1' for device in DEVICES)))
+            wait_for("each way in was used", lambda: says(*facets))
             systemd.until("WATCHDOG=1", 10)
-            # Each way in was used, SNMP in both versions; only the web interface that is off failed.
-            wait_for("the rooms' state over SSH", lambda: says('latarnik_device_facet_ok{device="room-106",facet="ssh_identity"} 1'))
-            found = page()
-            for device in ("gate-2", "yard-ptz"):
-                assert f'latarnik_device_facet_ok{{device="{device}",facet="snmp' in found, device
-            for source in ("http", "snmp", "ssh"):
-                assert f'latarnik_poll_requests_total{{source="{source}"}}' in found
-            for source in ("snmp", "ssh"):
-                assert f'latarnik_poll_failures_total{{source="{source}"' not in found
-
-            fleet.switch("gate-2", "sd_failed", on=True)
-            try:
-                tickets = tmp_path / "state" / "tickets"
-                report = wait_for("the camera's ticket with its report", lambda: next(iter(tickets.glob("*/attachments/*.zip")), None), 60)
-                assert report.stat().st_size > 1000
-            finally:
-                fleet.switch("gate-2", "sd_failed", on=False)
+            tickets = tmp_path / "state" / "tickets"
+            report = wait_for("the camera's ticket with its report", lambda: next(iter(tickets.glob("*/attachments/*.zip")), None), 60)
+            assert report.stat().st_size > 1000
             assert running.stop() == 0
         assert "STOPPING=1" in systemd.during(0.2)
     log = (tmp_path / "log").read_text()
