@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from agent import __version__, plugins
-from agent.control import serve_control
+from agent.control import ControlError, serve_control
 from agent.delivery.outbox import Courier, lengths
 from agent.diagnosis.evaluate import evaluate, overridden
 from agent.errors import DeskError, StoreError
@@ -125,6 +125,7 @@ class Daemon:
         self.timer: Timer | None = None
         self._group: asyncio.TaskGroup
         self._running: set[asyncio.Task[None]] = set()
+        self._queued: set[str] = set()
         self._slots = asyncio.Semaphore(settings.polling.concurrency)
         self._store_trouble = ""
         self._beat: tuple[int, float] = (0, clock.monotonic())
@@ -148,6 +149,8 @@ class Daemon:
                 logger("store").error(
                     "database_not_writable", during=name, detail=str(error), next="mend the disk; nothing is lost, it is tried again at the next poll"
                 )
+        except Exception:  # noqa: BLE001 - the trouble of one device or case must not end the watch over all others
+            logger("agent").exception("bug_in_task", during=name)
         else:
             if self._store_trouble:
                 self._store_trouble = ""
@@ -177,10 +180,17 @@ class Daemon:
             self.spawn(f"poll:{device}", self._poll(device))
 
     async def _poll(self, device: str) -> None:
-        if self.watch.watched[device].busy:
+        if self.watch.watched[device].busy or device in self._queued:
             return
-        async with self._slots:
+        self._queued.add(device)
+        try:
+            await self._slots.acquire()
+        finally:
+            self._queued.discard(device)
+        try:
             await self.watch.poll(device)
+        finally:
+            self._slots.release()
 
     async def sweep(self) -> None:
         await self.watch.sweep()
@@ -215,10 +225,13 @@ class Daemon:
 
     async def command_poll(self, target: str) -> dict[str, Any]:
         watched = self.watch.watched[target]
+        async with watched.turn:
+            pass  # a poll that runs now began before it was asked for
         watched.state.ask_all()
         await self._poll(target)
         snapshot = watched.snapshot
-        assert snapshot is not None
+        if snapshot is None:
+            raise ControlError(f"{target} is being polled just now; ask again in a moment")
         judgements = [i.fault for i in watched.incidents.values() if i.misses == 0]
         report = poll_report(watched.device, snapshot, judgements, self.house.metrics)
         return {"report": report, "read": read_anything(snapshot)}

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from agent.errors import LatarnikError
+from agent.logs import logger
 
 SOCKET = "control.sock"
 POLL_TIMEOUT = 120.0
@@ -31,19 +32,28 @@ async def serve_control(state_dir: Path, commands: Mapping[str, Command]) -> Asy
         command = commands.get(request.match_info["command"])
         if command is None:
             return web.json_response({"error": "no such command"}, status=404)
-        target = str((await request.json()).get("target", ""))
+        try:
+            body = await request.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            return web.json_response({"error": 'the body must be {"target": ...}'}, status=400)
+        target = str(body.get("target", ""))
         try:
             return web.json_response(await command(target))
         except KeyError:
             return web.json_response({"error": f"{target!r} is not known"}, status=404)
         except LatarnikError as error:
             return web.json_response({"error": str(error)}, status=409)
+        except Exception as error:  # noqa: BLE001 - told to the person who asked; the log has the traceback
+            logger("control").exception("bug_in_command", command=request.match_info["command"])
+            return web.json_response({"error": f"{type(error).__name__} in the daemon; its log has the traceback"}, status=500)
 
     path = state_dir / SOCKET
     path.unlink(missing_ok=True)
     app = web.Application()
     app.router.add_post("/{command}", handle)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     before = os.umask(0o177)
     try:

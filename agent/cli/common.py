@@ -74,7 +74,7 @@ def table(*headers: str) -> Table:
 
 async def _no_daemon(state_dir: Path) -> bool:
     try:
-        async with daemon_lock(state_dir):
+        async with daemon_lock(state_dir, patience=0):
             return True
     except StoreError:
         return False

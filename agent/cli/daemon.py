@@ -32,7 +32,12 @@ def run(
     gc.collect()
     gc.freeze()
     while run_async(run_agent(settings, house)) is Outcome.RELOAD:
-        settings = read_config(config, house)
+        try:
+            settings = read_config(config, house)
+        except ConfigError as error:
+            # It was good at the signal and was saved again since.
+            logs.logger("agent").error("config_not_reloaded", detail=str(error), next="mend the file and send SIGHUP again; the old configuration goes on")
+            continue
         logs.logger("agent").info("config_reloaded", file=str(config))
 
 

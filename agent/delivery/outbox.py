@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
 
 from agent.errors import DeskError, StoreError
 from agent.logs import logger
@@ -25,6 +26,8 @@ RETRY = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 """Seconds before the next try; the last is repeated. A desk that is down for a night is not hammered, and not forgotten."""
 GIVE_UP_AFTER = timedelta(days=7)
 """A step that a desk keeps refusing for a week needs a person: it is shown as dead, and kept."""
+GIVE_UP_TRIES = len(RETRY) + int(GIVE_UP_AFTER.total_seconds() // RETRY[-1])
+"""The tries of that week. They are counted, not the days since the step was written: it may have been held, or we may have been off."""
 CALL_TIMEOUT = 300.0
 """One call to a desk: a bundle of some hundred MB over a slow line is the longest."""
 IDLE = 30.0
@@ -95,15 +98,19 @@ class Courier:
         ref = await self._store.run(lambda c: queries.ticket(c, step.case, self.desk))
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
-                settled = await self._settle_unknown(item, ref) if item.state is StepState.UNKNOWN else None
+                settled = None
+                # One that is SENDING here was sent, and what came of it could not be written down.
+                unknown = item.state in (StepState.UNKNOWN, StepState.SENDING)
+                await self._store.run(lambda c: queries.set_step(c, step.id, StepState.UNKNOWN if unknown else StepState.SENDING, attempted=True))
+                if unknown:
+                    settled = await self._settle_unknown(item, ref)
                 if settled is None:
-                    await self._store.run(lambda c: queries.set_step(c, step.id, StepState.SENDING, attempted=True))
                     settled = await self._send(item, ref)
         except DeskError as error:
             await self._failed(item, error)
         except TimeoutError:
             await self._failed(item, DeskError("timeout", f"no answer within {CALL_TIMEOUT:.0f} s", retryable=True, unknown=True))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - a bug in one desk must not stop the others; it is logged with its traceback
             logger("delivery").exception("bug_in_desk", desk=self.desk, step=step.id)
@@ -156,7 +163,13 @@ class Courier:
             queries.set_step(c, step.id, StepState.DONE)
             if state is not None:
                 queries.save_ticket(c, step.case, self.desk, ref, state)
-            self._settled(c, step, self._clock.now())
+            try:
+                with c.begin_nested():
+                    self._settled(c, step, self._clock.now())
+            except DatabaseError:
+                raise
+            except Exception:  # noqa: BLE001 - what follows from a step must not undo that it was taken, nor stop the other cases
+                logger("delivery").exception("bug_after_delivery", desk=self.desk, step=step.id)
 
         await self._store.run(write)
         if self._failing:
@@ -169,11 +182,11 @@ class Courier:
     async def _failed(self, item: Queued, error: DeskError) -> None:
         now = self._clock.now()
         tries = item.attempts + 1
-        too_old = now - item.created_at > GIVE_UP_AFTER
-        if not error.retryable or too_old:
+        if not error.retryable or tries > GIVE_UP_TRIES:
             state, next_at = StepState.DEAD, now
         else:
-            state = StepState.UNKNOWN if error.unknown or item.state is StepState.UNKNOWN else StepState.PENDING
+            unknown = error.unknown or item.state in (StepState.UNKNOWN, StepState.SENDING)
+            state = StepState.UNKNOWN if unknown else StepState.PENDING
             next_at = now + timedelta(seconds=RETRY[min(tries, len(RETRY)) - 1])
         await self._store.run(lambda c: queries.set_step(c, item.step.id, state, next_at=next_at, error=f"{error.reason}: {error.detail}"[:500]))
         if state is StepState.DEAD:
@@ -189,17 +202,19 @@ class Courier:
 def pick(waiting: list[Queued], now: datetime) -> tuple[Queued | None, float]:
     """The next step that may go out, and else the seconds until one may. Only a case's first undelivered step may. Pure."""
     soonest = IDLE
-    seen: set[str] = set()
-    for item in sorted(waiting, key=lambda q: (q.created_at, q.step.case, q.step.seq)):
-        if item.step.case in seen:
-            continue
-        seen.add(item.step.case)
-        first = min((q for q in waiting if q.step.case == item.step.case), key=lambda q: q.step.seq)
+    firsts: dict[str, Queued] = {}
+    for item in waiting:
+        known = firsts.get(item.step.case)
+        if known is None or item.step.seq < known.step.seq:
+            firsts[item.step.case] = item
+    for first in sorted(firsts.values(), key=lambda q: (q.created_at, q.step.case)):
         if first.state is StepState.HELD:
             continue
-        if first.next_at <= now:
+        wait = (first.next_at - now).total_seconds()
+        # Longer than any wait of ours: the clock was set back since.
+        if wait <= 0 or wait > RETRY[-1]:
             return first, 0.0
-        soonest = min(soonest, (first.next_at - now).total_seconds())
+        soonest = min(soonest, wait)
     return None, max(soonest, 0.05)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from agent.diagnosis.history import health_key, remember
 from agent.diagnosis.machine import Change, Judged, Turn, advance, expire
 from agent.diagnosis.rules import COMMON_RULES
-from agent.model import Component, Device, Fault, FaultSpec, History, Incident, IncidentState, Judgement, Severity, Snapshot
+from agent.model import Component, Device, Fault, FaultSpec, Healthy, History, Incident, IncidentState, Judgement, Severity, Snapshot
+from agent.model.incident import fault_key
 
 Rule = Callable[[Snapshot, History, Device], Iterable[Judgement]]
 
@@ -39,8 +40,12 @@ def evaluate(
     """Judge a snapshot. A rule that raises is a bug and is let through: the caller logs it and keeps the old state."""
     judgements = tuple(j for rule in (*COMMON_RULES, *rules) for j in rule(snapshot, history, device))
     known = {**history.components, **{c.key: c for c in snapshot.components}}
-    judged = [Judged(device=owner(j, device, children, known), judgement=j) for j in judgements]
+    judged = [Judged(device=holder(j, device, children, incidents) or owner(j, device, children, known), judgement=j) for j in judgements]
     keys = {item.key: health_key(item.judgement.code, item.judgement.component) for item in judged}
+    # The part that a fault is about was exchanged for one that works: that fault is over, whatever the rules still say of the old one.
+    exchanged = [i for i in incidents.values() if _exchanged(i, history, snapshot)]
+    judged = [item for item in judged if item.key not in {i.key for i in exchanged}]
+    judged += [Judged(device=i.device, judgement=Healthy(code=i.fault.code, component=i.fault.component)) for i in exchanged]
     changes = advance(
         incidents,
         judged,
@@ -58,6 +63,18 @@ def evaluate(
         changes=tuple(c for c in (*changes, *expired) if c.turn is not Turn.SEEN),
         judgements=judgements,
     )
+
+
+def _exchanged(incident: Incident, history: History, snapshot: Snapshot) -> bool:
+    new = history.replaced.get(incident.fault.component)
+    part = snapshot.component(new) if new is not None else None
+    return part is not None and part.state == "ok"
+
+
+def holder(judgement: Judgement, device: Device, children: Sequence[Device], incidents: Mapping[str, Incident]) -> str:
+    """The device that has this very fault open already: it keeps it, whatever the inventory or the part's identity says now. '' if none has."""
+    candidates = (device.id, *(child.id for child in children))
+    return next((d for d in candidates if fault_key(d, judgement.code, judgement.component) in incidents), "")
 
 
 def owner(judgement: Judgement, device: Device, children: Sequence[Device], known: Mapping[str, Component]) -> str:

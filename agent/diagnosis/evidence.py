@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -106,11 +107,15 @@ async def collect(
     return Evidence(artifacts=tuple(artifacts), notes=tuple(notes), deferred=tuple(deferred))
 
 
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
 async def _own_view(folder: Path, snapshot: Snapshot | None, history: History, clock: Clock) -> Artifact:
     """What the agent itself knew when the case was opened: always there, also for a dead device."""
     view = {
         "what": "What Latarnik knew of the device when the case was opened",
-        "snapshot": json.loads(_SNAPSHOT.dump_json(snapshot)) if snapshot is not None else None,
+        "snapshot": _SNAPSHOT.dump_python(snapshot) if snapshot is not None else None,
         "last_known": {
             "identity": {f: getattr(history.identity, f) for f in history.identity.__slots__},
             "identity_at": history.identity_at.isoformat() if history.identity_at else None,
@@ -119,7 +124,7 @@ async def _own_view(folder: Path, snapshot: Snapshot | None, history: History, c
             "parts": [{f: getattr(c, f) for f in c.__slots__} for c in history.components.values()],
         },
     }
-    body = json.dumps(view, indent=2, ensure_ascii=False).encode()
+    body = json.dumps(view, indent=2, default=_plain, ensure_ascii=False).encode("utf-8", "replace")
     path = folder / OWN_VIEW
     await asyncio.to_thread(_write, path, [body])
     return Artifact(

@@ -11,13 +11,17 @@ MAX_COMPONENTS = 256
 MAX_HEALTHY = 1024
 """Bounds against a device that invents parts at every poll: what is beyond them is not learnt."""
 MAX_REBOOTS = 32
+MAX_REPLACED = 32
 
 
 def remember(history: History, snapshot: Snapshot, judgements: Iterable[Judgement]) -> History:
     """The history after this poll; the same object when nothing worth a write changed but the time of the last success."""
     judgements = tuple(judgements)
     identity = snapshot.identity.filled_from(history.identity)
+    replaced = _replaced(history, snapshot)
     parts = _learn(history, snapshot)
+    for old in replaced:
+        parts.pop(old, None)
     healthy = history.healthy | {health_key(j.code, j.component) for j in judgements if isinstance(j, Healthy)}
     if len(healthy) > MAX_HEALTHY:
         healthy = history.healthy
@@ -29,6 +33,7 @@ def remember(history: History, snapshot: Snapshot, judgements: Iterable[Judgemen
         identity=identity,
         identity_at=snapshot.at if snapshot.identity.serial or snapshot.identity.model else history.identity_at,
         components=parts,
+        replaced=dict(list({**history.replaced, **replaced}.items())[-MAX_REPLACED:]) if replaced else history.replaced,
         facts={**history.facts, **snapshot.facts},
         healthy=frozenset(healthy),
         reboots=(*history.reboots, snapshot.at)[-MAX_REBOOTS:] if rebooted else history.reboots,
@@ -44,6 +49,20 @@ def _learn(history: History, snapshot: Snapshot) -> dict[str, Component]:
     return parts
 
 
+def _replaced(history: History, snapshot: Snapshot) -> dict[str, str]:
+    """Parts that were exchanged: one went, and exactly one new one of its kind and model is there. The new one has another key (its serial)."""
+    there = {part.key for part in snapshot.components}
+    gone = [part for part in history.components.values() if part.removable and part.key not in there]
+    fresh = [part for part in snapshot.components if part.removable and part.state == "ok" and part.key not in history.components]
+    found = {}
+    for new in fresh:
+        alike = [old for old in gone if (old.kind, old.model) == (new.kind, new.model)]
+        rivals = [other for other in fresh if (other.kind, other.model) == (new.kind, new.model)]
+        if len(alike) == 1 and len(rivals) == 1:
+            found[alike[0].key] = new.key
+    return found
+
+
 def health_key(code: str, component: str) -> str:
     """The name under which a healthy judgement is remembered within its device."""
     return f"{code}/{component}" if component else code
@@ -51,4 +70,4 @@ def health_key(code: str, component: str) -> str:
 
 def durable(history: History) -> tuple[object, ...]:
     """What of a history is worth a write to the disk at once: the times of success alone are not."""
-    return (history.first_success is None, history.identity, history.components, history.facts, history.healthy, history.reboots)
+    return (history.first_success is None, history.identity, history.components, history.facts, history.healthy, history.reboots, history.replaced)

@@ -25,6 +25,10 @@ REOPEN_WINDOW = timedelta(days=7)
 """A fault that comes back within this time after its recovery opens its own ticket again, not a new one."""
 
 
+LONGEST_GAP = timedelta(minutes=30)
+"""Two sightings further apart than this are not one lasting fault. Facets that are asked once an hour repeat their answer at each poll."""
+
+
 class Turn(StrEnum):
     """What happened to an incident in this evaluation."""
 
@@ -133,6 +137,9 @@ def _confirm(incident: Incident, spec: FaultSpec, now: datetime) -> Change | Non
 def _again(incident: Incident, fault: Fault, spec: FaultSpec, now: datetime) -> Change:
     seen = replace(incident, fault=fault, last_seen=now, hits=incident.hits + 1, misses=0, gone_since=None)
     if incident.state is IncidentState.SUSPECTED:
+        if now - incident.last_seen > LONGEST_GAP:
+            # Nobody looked in between (we were off, or that part was not answered): what lasted is not known, so it begins anew.
+            seen = replace(seen, first_seen=now, hits=1)
         return _confirm(seen, spec, now) or Change(incident=seen, turn=Turn.SEEN)
     if incident.state is IncidentState.RECOVERED:
         # One bad poll after a recovery opens no ticket again: it has to hold as a new fault has.

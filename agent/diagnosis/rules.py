@@ -16,7 +16,10 @@ def unreachable(snapshot: Snapshot, _history: History, _device: Device) -> Itera
     if snapshot.reachable:
         yield Healthy(code="device.unreachable")
         return
-    tried = sorted({f"{o.source}: {o.detail}" for o in snapshot.facets.values() if o.status is FacetStatus.FAILED})
+    failed = [o for o in snapshot.facets.values() if o.status is FacetStatus.FAILED]
+    if failed and all(o.reason == Reason.BUG for o in failed):
+        return  # ours, not the device's: nobody knows
+    tried = sorted({f"{o.source}: {o.detail}" for o in failed})
     yield Fault(code="device.unreachable", severity=Severity.CRITICAL, summary="No answer. " + "; ".join(tried)[:300])
 
 

@@ -14,6 +14,7 @@ class History:
     """`identity` as last read, at `identity_at`. `components`: parts seen in good state, by key: what may be missed.
 
     `healthy`: keys `code[/component]` that were once judged healthy; a fault whose key was never healthy was there before we came.
+    `replaced`: parts that went while exactly one new part of their kind and model came: old key → new key.
     `facts`: the last poll's (a rule compares the boot id with it). `reboots`: when reboots were seen, newest last, at most 32.
     """
 
@@ -22,6 +23,7 @@ class History:
     identity: Identity = Identity()
     identity_at: datetime | None = None
     components: Mapping[str, Component] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     healthy: frozenset[str] = frozenset()
     reboots: tuple[datetime, ...] = ()

@@ -14,7 +14,7 @@ from agent.polling.rules import Rules
 from agent.service import texts
 from agent.service.cases import case_prefix, desks_for, judged, language_of, open_case, parcels, plan_step, releasable
 from agent.service.deadlines import deadlines
-from agent.service.plans import plan_of
+from agent.service.plans import NO_PLAN, plan_of
 from agent.store import queries
 
 
@@ -109,6 +109,20 @@ def approve(c: Connection, rules: Rules, case_id: str, now: datetime) -> Case:
     return case
 
 
+def reconsider(c: Connection, rules: Rules, case: Case, device: Device, now: datetime) -> Case:
+    """The case under the contract and plan that its device has now; a held report goes out when nothing is missing any more."""
+    plan_name = plan_of(device.contract, device.vendor, rules.inventory.plans)
+    case = replace(case, contract=device.contract, plan="" if plan_name == NO_PLAN else plan_name)
+    if not case.identity.serial and device.serial:
+        case = replace(case, identity=replace(case.identity, serial=device.serial))
+    case = judged(case, rules.plan_of(case))
+    queries.save_case(c, case)
+    for desk, told in _desks_of(c, rules, case):
+        if told:
+            _release(c, rules, case, desk, now)
+    return case
+
+
 def reported(c: Connection, rules: Rules, step: Step, now: datetime) -> None:
     """A desk took a step: when it is a vendor's first, the vendor's clocks start, and the internal desks are told by when it answers."""
     desk = next((d for d in rules.inventory.desks if d.name == step.desk), None)
@@ -141,7 +155,7 @@ def _desks_of(c: Connection, rules: Rules, case: Case) -> list[tuple[Desk, bool]
     told: dict[str, bool] = {}
     for item in queries.queued(c, case=case.id, states=list(StepState)):
         if item.step.kind is StepKind.CREATE:
-            told[item.step.desk] = told.get(item.step.desk, False) or item.state is not StepState.WITHDRAWN
+            told[item.step.desk] = told.get(item.step.desk, False) or item.state not in (StepState.WITHDRAWN, StepState.DEAD)
     return [(desk, told[desk.name]) for desk in rules.inventory.desks if desk.name in told]
 
 

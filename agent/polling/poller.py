@@ -14,6 +14,9 @@ from agent.ports import Clock, Collector, CollectorPlugin, Facet, FacetData, Pol
 UNSUPPORTED_AGAIN = 86_400.0
 """A facet that the device lacks is asked for again once a day: a firmware update may bring it."""
 
+LACKING_SURE = 10
+"""So many times in a row a device may deny what it had before we believe it for a day."""
+
 POLL_TIMEOUT = 90.0
 """One whole pass. Ten facets at the default time-out of 10 s, when each of them answers at the last moment but one."""
 
@@ -33,14 +36,15 @@ ANSWERED = frozenset(
 )
 """Failures that prove that the device is there."""
 
-NOT_TRIED = frozenset({Reason.AUTH_BLOCKED, Reason.NO_CREDENTIAL, Reason.WEAKER_SCHEME, Reason.SESSIONS_FULL, Reason.LOCKOUT})
+NOT_TRIED = frozenset({Reason.BUG, Reason.AUTH_BLOCKED, Reason.NO_CREDENTIAL, Reason.WEAKER_SCHEME, Reason.SESSIONS_FULL, Reason.LOCKOUT})
 """Failures that may come without a word from the device: we did not ask, or were told to wait earlier."""
 
 
 @dataclass(slots=True)
 class FacetState:
     """What is held of one facet between polls. `due` and `not_before` on the monotonic clock: when it is its turn, and until when the device
-    asked to be left alone. `data` is the last good answer, at `data_at`.
+    asked to be left alone. `data` is the last good answer, at `data_at`. `had`: it was answered in this run. `lacking`: so many
+    times in a row the device said since that it has no such thing.
     """
 
     outcome: FacetOutcome | None = None
@@ -48,6 +52,8 @@ class FacetState:
     not_before: float = 0.0
     data: FacetData | None = None
     data_at: float = 0.0
+    had: bool = False
+    lacking: int = 0
 
 
 @dataclass(slots=True)
@@ -61,6 +67,12 @@ class PollState:
         """In the next poll it is every facet's turn, but for those that the device asked us to wait with."""
         for held in self.facets.values():
             held.due = held.not_before
+
+    def ask_again(self) -> None:
+        """In the next poll all is read anew that the device has: an answer from memory is no second sighting."""
+        for held in self.facets.values():
+            if held.outcome is not None and held.outcome.status is not FacetStatus.UNSUPPORTED:
+                held.due = held.not_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +131,7 @@ class _Visit:
         self._alive: set[str] = set()
         self._touched: set[str] = set()
         self._tried = False
+        self._asking = ""
 
     async def run(self, session: Session) -> None:
         deciding = [f for f in self.plugin.facets if f.decides_use and session.offers(f)]
@@ -177,12 +190,16 @@ class _Visit:
             self._failed(facet, held, dead, asked=False)
             return
         self.asked[facet.source] = self.asked.get(facet.source, 0) + 1
+        self._asking = facet.name
         try:
             data = facet.parse(await facet.fetch(session.client))
         except NotSupported as error:
             self._reached(facet)
+            # What it had, it may only lack while it starts: it is asked again soon, and seldom only when it keeps saying so.
+            held.lacking += 1
+            sure = not held.had or held.lacking > LACKING_SURE
             held.data = None
-            held.due = self.clock.monotonic() + UNSUPPORTED_AGAIN
+            held.due = self.clock.monotonic() + (UNSUPPORTED_AGAIN if sure else self._every(facet) - self.cadence.interval / 2)
             held.outcome = self._outcome(facet, FacetStatus.UNSUPPORTED, Reason.NOT_SUPPORTED, error.detail)
         except CollectError as error:
             self._failed(facet, held, error, asked=True)
@@ -193,9 +210,10 @@ class _Visit:
             self._failed(facet, held, CollectError(Reason.BUG, f"{type(error).__name__} in facet {facet.name}; the log has the traceback"), asked=True)
         else:
             self._reached(facet)
-            held.data, held.data_at = data, self.clock.monotonic()
+            held.data, held.data_at, held.had, held.lacking = data, self.clock.monotonic(), True, 0
             held.due = self.clock.monotonic() + self._every(facet) - self.cadence.interval / 2
             held.outcome = self._outcome(facet, FacetStatus.OK)
+        self._asking = ""
 
     def _every(self, facet: Facet) -> float:
         return effective_every(facet, self.cadence.interval)
@@ -246,9 +264,12 @@ class _Visit:
         self.failures.append(("poll", reason.value))
         for facet in self.plugin.facets:
             held = self.state.facets.get(facet.name)
-            if held is not None and facet.name not in self._touched and self.clock.monotonic() >= held.due:
+            hung = facet.name == self._asking
+            if held is not None and (hung or (facet.name not in self._touched and self.clock.monotonic() >= held.due)):
                 self._touched.add(facet.name)
                 self._failed(facet, held, error, asked=False)
+                if facet.decides_use and self.state.in_use is False:
+                    self.state.in_use = None
 
     def snapshot(self, at: datetime, duration: float) -> Snapshot:
         if not self.reachable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -33,6 +35,18 @@ def spread(device: str, over: float) -> float:
     return (zlib.crc32(device.encode()) % 10_000) / 10_000 * over
 
 
+async def _keep_pace(scheduler: AsyncIOScheduler) -> None:
+    """APScheduler counts by the wall clock: when that is set back, its jobs are moved back with it, or all would stand still for so long."""
+    ahead = datetime.now(UTC).timestamp() - time.monotonic()
+    while True:
+        await asyncio.sleep(1)
+        step = datetime.now(UTC).timestamp() - time.monotonic() - ahead
+        ahead += step
+        if step < -1.0:
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=job.next_run_time + timedelta(seconds=step))
+
+
 @asynccontextmanager
 async def timer(intervals: Mapping[str, float], fire: Callable[[str], Awaitable[None]], sweep: Callable[[], Awaitable[None]]) -> AsyncIterator[Timer]:
     """Fire `fire(device)` every `intervals[device]` seconds, starts spread, and `sweep()` every second.
@@ -48,7 +62,9 @@ async def timer(intervals: Mapping[str, float], fire: Callable[[str], Awaitable[
     scheduler.add_job(running._beat, IntervalTrigger(seconds=1, timezone=UTC), id="beat")  # noqa: SLF001 - its own
     scheduler.add_job(sweep, IntervalTrigger(seconds=1, timezone=UTC), id="sweep")
     scheduler.start()
+    keeper = asyncio.create_task(_keep_pace(scheduler), name="timer")
     try:
         yield running
     finally:
+        keeper.cancel()
         scheduler.shutdown(wait=False)

@@ -7,6 +7,7 @@ poll → snapshot → evaluation ─┬─ history, incidents ──┐
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
 from agent.diagnosis.machine import Change, Turn
 from agent.logs import logger
-from agent.model import Case, Device, History, Incident, IncidentState, Snapshot, Step, StepKind
+from agent.model import Case, Check, Device, History, Incident, IncidentState, Snapshot, Step, StepKind
 from agent.polling import casework
 from agent.polling.poller import Cadence, PollState, poll
 from agent.polling.rules import Rules
@@ -52,6 +53,8 @@ class Watched:
     last_poll: datetime | None = None
     saved: float = 0.0
     busy: bool = False
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by a poll, and by what changes incidents beside it."""
     shown_stale: bool = False
 
 
@@ -96,6 +99,7 @@ class Watch:
             histories = {d: h for d in self.watched if (h := queries.load_history(c, d)) is not None}
             return histories, queries.open_incidents(c), queries.load_cases(c)
 
+        await self._store.run(self._reconsider)
         histories, incidents, cases = await self._store.run(read)
         for device, history in histories.items():
             self.watched[device].history = history
@@ -104,9 +108,20 @@ class Watch:
             if owner is None:
                 logger("watch").warning("incident_of_a_device_no_longer_in_the_inventory", incident=incident.id, device=incident.device)
                 continue
+            if incident.fault.code not in self.rules.specs:
+                logger("watch").warning("incident_of_a_fault_code_no_longer_known", incident=incident.id, code=incident.fault.code)
+                continue
             owner.incidents[incident.key] = incident
         self._waiting = {case.id: case for case in cases if case.evidence_state != "done" and case.device in self._owners}
         await self._load_tickets()
+
+    def _reconsider(self, c: Connection) -> None:
+        """Held reports are judged by the inventory of today: a person may have written down what was missing."""
+        devices = {d.id: d for d in self.rules.inventory.devices}
+        for case in queries.load_cases(c, state="open"):
+            device = devices.get(case.device)
+            if device is not None and case.missing:
+                casework.reconsider(c, self.rules, case, device, self._clock.now())
 
     async def _load_tickets(self) -> None:
         def read(c: Connection) -> list[tuple[queries.TicketRow, Case | None]]:
@@ -149,11 +164,13 @@ class Watch:
         if watched.busy:
             return
         watched.busy = True
+        await watched.turn.acquire()
         try:
             snapshot, report = await poll(watched.device, watched.plugin, watched.collector, watched.state, self.cadence(watched.device), self._clock)
             self._polled(report)
             await self.take(watched, snapshot)
         finally:
+            watched.turn.release()
             watched.busy = False
 
     async def take(self, watched: Watched, snapshot: Snapshot) -> None:
@@ -161,9 +178,14 @@ class Watch:
         evaluation = self._evaluate(watched, snapshot)
         was = watched.history
         watched.snapshot, watched.last_poll, watched.polled_at, watched.shown_stale = snapshot, snapshot.at, self._clock.monotonic(), False
-        if evaluation is not None:
-            await self._settle(watched, snapshot, evaluation, was)
-        self._show(watched)
+        try:
+            if evaluation is not None:
+                await self._settle(watched, snapshot, evaluation, was)
+        finally:
+            if any(_undecided(i) for i in watched.incidents.values()):
+                watched.state.ask_again()
+            # Also when nothing can be written down: what was read is the newest there is.
+            self._show(watched)
         self._collect_what_waits(watched)
 
     def _evaluate(self, watched: Watched, snapshot: Snapshot) -> Evaluation | None:
@@ -231,9 +253,16 @@ class Watch:
             parent=watched.device if device is not watched.device else None,
             history=history,
             fresh=snapshot.reachable,
-            checklist=watched.plugin.checklist(snapshot, history, incident.fault, device),
+            checklist=self._answers(watched, snapshot, history, incident, device),
             now=snapshot.at,
         )
+
+    def _answers(self, watched: Watched, snapshot: Snapshot, history: History, incident: Incident, device: Device) -> tuple[Check, ...]:
+        try:
+            return watched.plugin.checklist(snapshot, history, incident.fault, device)
+        except Exception:  # noqa: BLE001 - a case without answers is better than no case; the log has the traceback
+            logger("watch").exception("bug_in_checklist", device=device.id)
+            return ()
 
     # --- evidence
 
@@ -253,34 +282,35 @@ class Watch:
     async def _collect(self, watched: Watched, case: Case, *, heavy: bool, last: bool) -> None:
         snapshot = watched.snapshot
         try:
-            evidence = await collect(
-                watched.device,
-                watched.plugin,
-                watched.collector,
-                folder=self._evidence_root / case.id,
-                snapshot=snapshot,
-                history=watched.history,
-                reachable=snapshot is not None and snapshot.reachable,
-                heavy=heavy,
-                have=frozenset(a.name for a in case.evidence),
-                clock=self._clock,
-            )
-        except OSError as error:
-            logger("watch").error("evidence_not_written", case=case.id, detail=f"{error.strerror}; the disk of the state folder must be mended")
+            try:
+                evidence = await collect(
+                    watched.device,
+                    watched.plugin,
+                    watched.collector,
+                    folder=self._evidence_root / case.id,
+                    snapshot=snapshot,
+                    history=watched.history,
+                    reachable=snapshot is not None and snapshot.reachable,
+                    heavy=heavy,
+                    have=frozenset(a.name for a in case.evidence),
+                    clock=self._clock,
+                )
+            except OSError as error:
+                logger("watch").error("evidence_not_written", case=case.id, detail=f"{error.strerror}; the disk of the state folder must be mended")
+                return
+            if evidence.deferred and last:
+                waited = f"{', '.join(evidence.deferred)}: not fetched, because the device was in use, or its use was unknown, for {EVIDENCE_WAIT / 3600:.0f} h"
+                evidence = replace(evidence, notes=(*evidence.notes, waited), deferred=())
+            case = await self._store.run(lambda c: casework.add_evidence(c, self.rules, case, evidence, self._clock.now()))
+            if case.evidence_state == "done":
+                self._waiting.pop(case.id, None)
+            else:
+                self._waiting[case.id] = case
+            for note in evidence.notes:
+                logger("watch").warning("evidence_missing", case=case.id, detail=note)
+            self._wake()
+        finally:
             self._collecting.discard(case.id)
-            return
-        if evidence.deferred and last:
-            waited = f"{', '.join(evidence.deferred)}: not fetched, because the device was in use, or its use was unknown, for {EVIDENCE_WAIT / 3600:.0f} h"
-            evidence = replace(evidence, notes=(*evidence.notes, waited), deferred=())
-        case = await self._store.run(lambda c: casework.add_evidence(c, self.rules, case, evidence, self._clock.now()))
-        if case.evidence_state == "done":
-            self._waiting.pop(case.id, None)
-        else:
-            self._waiting[case.id] = case
-        self._collecting.discard(case.id)
-        for note in evidence.notes:
-            logger("watch").warning("evidence_missing", case=case.id, detail=note)
-        self._wake()
 
     def _wake(self) -> None:
         for desk in self.rules.inventory.desks:
@@ -295,9 +325,10 @@ class Watch:
                 if incident_id in (incident.id, key):
                     if incident.case:
                         return incident
-                    adopted = replace(incident, adopted=True)
-                    await self._store.run(lambda c: queries.save_incident(c, adopted))  # noqa: B023 - awaited before the loop goes on
-                    watched.incidents[key] = adopted
+                    async with watched.turn:
+                        adopted = replace(watched.incidents.get(key, incident), adopted=True)
+                        await self._store.run(lambda c: queries.save_incident(c, adopted))  # noqa: B023 - awaited before the loop goes on
+                        watched.incidents[key] = adopted
                     self._spawn(f"poll:{watched.device.id}", self.poll(watched.device.id))
                     return adopted
         raise KeyError(incident_id)
@@ -352,6 +383,11 @@ class Watch:
 
 def _open_ticket(row: queries.TicketRow, case: Case) -> OpenTicket:
     return OpenTicket(case=row.case, desk=row.desk, ref=row.ref.ref, url=row.ref.url, severity=case.fault.severity.value, opened_at=case.opened_at)
+
+
+def _undecided(incident: Incident) -> bool:
+    """Whether the next polls decide what becomes of it."""
+    return incident.state is IncidentState.SUSPECTED or incident.returned_since is not None or (incident.active and incident.gone_since is not None)
 
 
 def _worth_a_write(incident: Incident, before: Incident | None) -> bool:

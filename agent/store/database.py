@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -152,15 +153,22 @@ def open_store(state_dir: Path) -> Iterator[Store]:
 
 
 @asynccontextmanager
-async def daemon_lock(state_dir: Path) -> AsyncIterator[None]:
+async def daemon_lock(state_dir: Path, *, patience: float = 1.0) -> AsyncIterator[None]:
     """Only one daemon a state folder: two would poll every device twice and open every ticket twice. Raises StoreError."""
     path = state_dir / "daemon.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"{state_dir}: another latarnik runs on this folder; stop it first, or give this one a state_dir of its own") from error
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() < deadline:
+                    # A command that looks whether a daemon runs holds it for a moment; a file lock has no event to wait for.
+                    await asyncio.sleep(0.05)
+                    continue
+                raise StoreError(f"{state_dir}: another latarnik runs on this folder; stop it first, or give this one a state_dir of its own") from error
         yield
     finally:
         os.close(handle)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -24,8 +26,16 @@ _STEP = TypeAdapter(Step)
 OPEN_STEPS = (StepState.HELD, StepState.PENDING, StepState.SENDING, StepState.UNKNOWN)
 
 
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else list(value) if isinstance(value, frozenset) else str(value)
+
+
 def _dump(adapter: TypeAdapter[T], value: T) -> str:
-    return adapter.dump_json(value).decode()
+    try:
+        return adapter.dump_json(value).decode()
+    except PydanticSerializationError:
+        # Half a character, as a device sends that cuts a name in the middle: it has no UTF-8 and becomes '?'.
+        return json.dumps(adapter.dump_python(value), ensure_ascii=False, default=_plain).encode("utf-8", "replace").decode()
 
 
 # --- histories

@@ -122,6 +122,14 @@ class Login:
 
     async def answered_401(self, asked: str, headers: list[str]) -> None:
         """A request with the credential was answered 401. Returns when it may be sent again; raises LoginRefused, Forbidden or a weaker scheme."""
+        try:
+            await self._judge_401(asked, headers)
+        except BaseException:
+            # Whoever waits for the outcome of this attempt must not wait for ever.
+            await self.unclear()
+            raise
+
+    async def _judge_401(self, asked: str, headers: list[str]) -> None:
         offers = parse_challenges(headers)
         used = self._digest
         best = strongest(offers)
