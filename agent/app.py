@@ -19,6 +19,7 @@ from agent import __version__, plugins
 from agent.control import ControlError, serve_control
 from agent.delivery.outbox import Courier, lengths
 from agent.diagnosis.evaluate import evaluate, overridden
+from agent.diagnosis.retention import expendable, measure, remove
 from agent.errors import DeskError, StoreError
 from agent.inventory import Inventory, build
 from agent.logs import logger
@@ -57,6 +58,8 @@ EVIDENCE = "evidence"
 SESSIONS = "sessions"
 QUEUE_EVERY = 5
 """Seconds between two looks at how long the queues are: a number for a graph."""
+TIDY_EVERY = 3600
+"""Seconds between two looks at the size of the evidence folder."""
 STILL = 10.0
 """A timer that has not fired for so long makes /-/healthy say so; it fires every second."""
 FAREWELL = 10.0
@@ -131,6 +134,7 @@ class Daemon:
         self._beat: tuple[int, float] = (0, clock.monotonic())
         self._ready = "starting"
         self._queue_in = 0
+        self._tidy_in = 0
 
     # --- what the parts tell each other
 
@@ -194,10 +198,28 @@ class Daemon:
 
     async def sweep(self) -> None:
         await self.watch.sweep()
+        self._tidy_in -= 1
+        if self._tidy_in <= 0:
+            self._tidy_in = TIDY_EVERY
+            self.spawn("tidy", self._tidy())
         self._queue_in -= 1
         if self._queue_in <= 0:
             self._queue_in = QUEUE_EVERY
             self.spawn("queue", self._tell_queue())
+
+    async def _tidy(self) -> None:
+        """Remove old evidence, within the limits of the configuration."""
+        root = self.settings.state_dir / EVIDENCE
+        limits = self.settings.evidence
+
+        def needed(c: Connection) -> set[str]:
+            return {case.id for case in queries.load_cases(c, state="open")} | {q.step.case for q in queries.queued(c)}
+
+        keep = await self.store.run(needed)
+        going = expendable(await asyncio.to_thread(measure, root), keep, self.clock.now(), max_age=limits.max_age, max_size=limits.max_size)
+        if going:
+            await asyncio.to_thread(remove, root, going)
+            logger("evidence").info("old_evidence_removed", cases=[f.case for f in going], bytes=sum(f.size for f in going))
 
     async def _tell_queue(self) -> None:
         counts = lengths(await self.store.run(queries.queued))
