@@ -48,7 +48,13 @@ lock: $(STAMP) ## resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade -o requirements.lock
 
+dist: $(STAMP) ## dist/ with all that a site server needs: wheel, locked dependencies, unit (docs/install.md)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/pip download --quiet --require-hashes --only-binary :all: --dest dist/wheels -r requirements.lock
+	cp -R systemd dist/
+
 clean: ## remove what make made
 	rm -rf $(VENV) demo-out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 
-.PHONY: help setup demo test debian-test-tools format generated lock clean
+.PHONY: help setup demo test debian-test-tools format generated lock dist clean

@@ -70,7 +70,14 @@ class CollectError(LatarnikError):
 
 
 class Unreachable(CollectError):
-    """No connection to the device, or it went away."""
+    """No connection to the device, or it went away.
+
+    `sent`: it went wrong after our request was on the wire, so the device may have acted on it; False for what failed while connecting.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, retry_after: float | None = None, sent: bool = False) -> None:
+        super().__init__(reason, detail, retry_after=retry_after)
+        self.sent = sent
 
 
 class NotTrusted(CollectError):

@@ -66,11 +66,14 @@ class SystemClock:
 class LoginGuard(Protocol):
     """Promise 1: at most one refused login per device and credential version, all ways in counted together.
 
-    A transport calls `before` ahead of the first bytes that carry or prove a credential, and exactly one of the other two after.
+    A transport calls `before` ahead of the first bytes that carry or prove a credential, and exactly one of the other three after it returned.
     """
 
     async def before(self, device: str, credential: Credential, way: str) -> None:
-        """Write the attempt down. Raises LoginBlocked when it must not be made. `way` is http, ssh or snmp."""
+        """Write the attempt down. `way` is http, ssh or snmp.
+
+        Raises LoginBlocked when it must not be made, and Busy(LOCKOUT) with `retry_after` while attempts without an answer are waited out.
+        """
 
     async def accepted(self, device: str, credential: Credential, way: str) -> None:
         """The device let us in."""
@@ -78,8 +81,12 @@ class LoginGuard(Protocol):
     async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
         """The device refused this credential, in so many words."""
 
-    async def unclear(self, device: str, credential: Credential, way: str) -> None:
-        """The attempt ended without an answer to the credential (time-out, reset, busy, booting): it is not counted as refused."""
+    async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None:
+        """The attempt ended without an answer to the credential.
+
+        `sent`: the credential went out, or may have, and the device did not say what it thinks of it (time-out, reset, cancelled): it may have
+        counted a refused login. Not sent: no connection, or an answer by which the device did not look at the credential (busy, booting).
+        """
 
 
 class TrustStore(Protocol):

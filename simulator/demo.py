@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -293,7 +294,7 @@ def _resolved(stage: Stage) -> bool:
 
 
 def _table(stage: Stage) -> Table:
-    table = Table("device", "room", "model", "serial", "firmware", "state", "faults", "tickets", header_style="bold", expand=True)
+    table = Table("device", "room", "model", "serial", "firmware", "state", "faults", "tickets", header_style="bold", box=SIMPLE_HEAD, expand=True)
     for d in stage.devices:
         faults = ", ".join(f["code"] + (f" {f['component']}" if f["component"] else "") for f in d["faults"])
         word, style = {True: ("up", "green"), False: ("DOWN", "bold red"), None: ("unknown", "yellow")}[d["up"]]
@@ -328,5 +329,6 @@ def _live(console: Console, stage: Stage) -> None:
                     )
             else:
                 stage.look()
-            live.update(Group(_table(stage), *(Text(line) for line in stage.lines[-8:])), refresh=True)
+            where = Text(f"Metrics: http://127.0.0.1:{stage.listen}/metrics   Tickets: {stage.tickets}", style="dim")
+            live.update(Group(where, _table(stage), *(Text(line) for line in stage.lines[-8:])), refresh=True)
             time.sleep(0.5)

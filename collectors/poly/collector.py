@@ -58,11 +58,13 @@ class PolyCollector:
         some = asyncio.Semaphore(GIVE_BACK_AT_ONCE)
 
         async def one(session: ManagementSession) -> None:
-            async with some, self._transports.http(session.device) as http:
-                try:
+            try:
+                async with some, self._transports.http(session.device) as http:
                     await session.end(Visit(http))
-                except CollectError as error:
-                    logger("poly").warning("session_not_given_back", device=session.device.id, reason=str(error.reason), detail=error.detail)
+            except CollectError as error:
+                logger("poly").warning("session_not_given_back", device=session.device.id, reason=str(error.reason), detail=error.detail)
+            except Exception:  # noqa: BLE001 - a full disk, or a bug: the other devices' sessions are given back all the same
+                logger("poly").exception("session_not_given_back", device=session.device.id)
 
         try:
             async with asyncio.timeout(GIVE_BACK_TIME), asyncio.TaskGroup() as group:

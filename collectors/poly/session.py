@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agent.errors import Busy, CollectError, Forbidden, LoginBlocked, LoginRefused, NotTrusted, Reason
+from agent.errors import Busy, CollectError, Forbidden, LoginBlocked, LoginRefused, Reason, Unreachable
 from agent.model import Device, HttpCredential
 from agent.ports import Services
 from collectors.poly.login import SESSION_COOKIE, TOKEN_COOKIE, TOKEN_HEADER, Entry, Verdict, cookies, judge, token_of
@@ -25,7 +25,6 @@ from collectors.transport.http import BODY_LIMIT
 PATH = "/rest/session"
 PROBE = "/rest/system"
 
-_NOT_SENT = frozenset({Reason.REFUSED, Reason.DNS, Reason.TLS})
 _WEB_DOWN = frozenset({Reason.REFUSED, Reason.RESET})
 """No connection is taken: the web interface is starting anew or off, and with it went its sessions and their tokens."""
 _NO_SESSION = frozenset({401, 403})
@@ -248,19 +247,25 @@ class ManagementSession:
         except LoginBlocked as error:
             # The device has answered in this visit: AUTH says that it is there and does not let us in, AUTH_BLOCKED alone would not.
             raise LoginBlocked(Reason.AUTH, error.detail) from None
+        noted = False
         try:
             await self._services.vault.put(self.device.id, {"login_started": self._clock.now().isoformat()})
+            noted = True
             wish = {"user": credential.username, "password": credential.password.reveal()}
             answer = await visit.http.request("POST", PATH, account="", json=wish)
+            entry = judge(answer)
         except BaseException as error:
-            await guard.unclear(self.device.id, credential, "http")
-            await self._lost(error)
+            sent = noted and (error.sent if isinstance(error, Unreachable) else visit.http.sent)
+            try:
+                await guard.unclear(self.device.id, credential, "http", sent=sent)
+            finally:
+                await self._lost(sent=sent)
             raise
-        await self._enter(judge(answer), answer, credential)
+        await self._enter(entry, answer, credential)
 
-    async def _lost(self, error: BaseException) -> None:
+    async def _lost(self, *, sent: bool) -> None:
         """A login without an answer. If it went out, the device may have opened a session whose id we do not know."""
-        if isinstance(error, NotTrusted) or (isinstance(error, CollectError) and error.reason in _NOT_SENT):
+        if not sent:
             await self._services.vault.put(self.device.id, {})
             return
         idle = settings_of(self.device).idle_timeout
@@ -269,6 +274,7 @@ class ManagementSession:
         )
 
     async def _enter(self, entry: Entry, answer: HttpAnswer, credential: HttpCredential) -> None:
+        """What the device's answer means. The guard is told exactly once, whatever becomes of our notes."""
         guard, device = self._services.guard, self.device
         if entry.verdict is Verdict.IN:
             self._id, self._token, self._version = entry.session_id, entry.token, credential.version
@@ -279,14 +285,19 @@ class ManagementSession:
                 await guard.accepted(device.id, credential, "http")
             await self._settled(credential)
             return
-        await self._services.vault.put(device.id, {})
         verdict, detail = entry.verdict, entry.detail
         if verdict is Verdict.ODD and self._proven != credential.version and self._odd >= len(ODD_WAITS):
             verdict, detail = Verdict.REFUSED, f"{detail}, {self._odd + 1} times in a row; taken as a refusal"
+        try:
+            if verdict is Verdict.REFUSED:
+                await guard.refused(device.id, credential, "http", detail)
+            else:
+                # An answer, and not about the password: it was not counted against us. Of odd ones we keep our own count.
+                await guard.unclear(device.id, credential, "http", sent=False)
+        finally:
+            await self._services.vault.put(device.id, {})
         if verdict is Verdict.REFUSED:
-            await guard.refused(device.id, credential, "http", detail)
             raise LoginRefused(Reason.AUTH, f"{device.id}: login as {credential.username!r} refused: {detail}")
-        await guard.unclear(device.id, credential, "http")
         idle = settings_of(device).idle_timeout
         match verdict:
             case Verdict.HELD if self._last[0]:

@@ -89,16 +89,17 @@ class Login:
             await self._services.guard.before(self._device.id, self._credential, WAY)
             self._attempting = True
 
-    async def unclear(self) -> None:
-        """The attempt brought no answer to the credential."""
+    async def unclear(self, *, sent: bool) -> None:
+        """The attempt, if it has not ended yet, brought no answer to the credential. `sent` as for the guard."""
         if self._attempting:
             self._attempting = False
-            await self._services.guard.unclear(self._device.id, self._credential, WAY)
+            await self._services.guard.unclear(self._device.id, self._credential, WAY, sent=sent)
 
     async def passed(self, status: int, asked: str) -> None:
         """A request with the credential was answered with something else than 401."""
         if status >= 500 or status in (408, 429):
-            await self.unclear()
+            # An overloaded or starting device says this to everybody, without a look at the credential: it counts no refusal, and nor do we.
+            await self.unclear(sent=False)
             return
         changes: dict[str, str] = {}
         if not self.proven:
@@ -122,14 +123,6 @@ class Login:
 
     async def answered_401(self, asked: str, headers: list[str]) -> None:
         """A request with the credential was answered 401. Returns when it may be sent again; raises LoginRefused, Forbidden or a weaker scheme."""
-        try:
-            await self._judge_401(asked, headers)
-        except BaseException:
-            # Whoever waits for the outcome of this attempt must not wait for ever.
-            await self.unclear()
-            raise
-
-    async def _judge_401(self, asked: str, headers: list[str]) -> None:
         offers = parse_challenges(headers)
         used = self._digest
         best = strongest(offers)

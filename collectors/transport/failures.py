@@ -30,8 +30,11 @@ _WORDS = {
 }
 
 
-def failure(error: BaseException, *, where: str, tried: str, seconds: float) -> CollectError:
-    """`error` as one of ours. `where` is host:port, `tried` what was attempted, `seconds` how long it took."""
+def failure(error: BaseException, *, where: str, tried: str, seconds: float, sent: bool = False) -> CollectError:
+    """`error` as one of ours. `where` is host:port, `tried` what was attempted, `seconds` how long it took.
+
+    `sent`: our request was on the wire. The caller has to know it: a time-out is the same exception before and after.
+    """
     if isinstance(error, CollectError):
         return error
     if malformed := _malformed(error):
@@ -43,7 +46,7 @@ def failure(error: BaseException, *, where: str, tried: str, seconds: float) -> 
         said = f"{said} ({cause.reason})"
     elif reason is Reason.UNREACHABLE and isinstance(cause, OSError) and cause.errno:
         said = f"{said} ({errno.errorcode.get(cause.errno, cause.errno)})"
-    return Unreachable(reason, f"{where}: {tried}: {said} ({seconds:.1f} s)")
+    return Unreachable(reason, f"{where}: {tried}: {said} ({seconds:.1f} s)", sent=sent)
 
 
 def _malformed(error: BaseException) -> str:

@@ -52,6 +52,8 @@ class HttpConnection:
 
     def __init__(self, device: Device, commons: HttpCommons) -> None:
         self.requests = 0
+        self.sent = False
+        """Whether the newest request has gone out; False while its connection is being made."""
         self._device = device
         self._services = commons.services
         self._commons = commons
@@ -144,9 +146,11 @@ class HttpConnection:
         seconds = self._services.timeout if timeout is None else timeout
         clock = self._services.clock
         start = clock.monotonic()
+        mine = False
         trouble: CollectError
         try:
             await self._my_turn(seconds)
+            mine, self.sent = True, False
             response: aiohttp.ClientResponse | None = None
             try:
                 response = await self._answer(method, path, url, account, body, sent, aiohttp.ClientTimeout(total=seconds))
@@ -157,7 +161,7 @@ class HttpConnection:
                     response.release() if response.content.at_eof() else response.close()
                 self._turn.release()
         except SOCKET_FAILURES as error:
-            trouble = failure(error, where=self._where, tried=f"{method} {path}", seconds=clock.monotonic() - start)
+            trouble = failure(error, where=self._where, tried=f"{method} {path}", seconds=clock.monotonic() - start, sent=mine and self.sent)
         raise trouble from None  # aiohttp's exceptions know the request's headers
 
     async def _my_turn(self, seconds: float) -> None:
@@ -177,6 +181,29 @@ class HttpConnection:
         target = url.raw_path_qs
         asked = f"{method}:{target}"
         login.check(asked)
+        try:
+            return await self._logged_in(login, session, method, path, url, body, headers, timeout)
+        except LoginRefused:
+            self._refused = True
+            raise
+        finally:
+            # However it ended: who waits for the outcome of this attempt must not wait for ever. A 401 that says neither yes nor no
+            # (a new challenge again and again, or one that must not be taken up) may have been counted as a refusal.
+            await login.unclear(sent=self.sent)
+
+    async def _logged_in(
+        self,
+        login: Login,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        url: URL,
+        body: bytes | None,
+        headers: dict[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        target = url.raw_path_qs
+        asked = f"{method}:{target}"
         for _ in range(_TRIES):
             authorization = login.authorization(path, method, target, body or b"")
             if not authorization:
@@ -186,24 +213,14 @@ class HttpConnection:
                 offers = await _drained(response)
                 await login.challenged(path, offers)
                 continue
+            self.sent = False
             await login.begin()
-            try:
-                again = login.proven and method in ("GET", "HEAD")
-                response = await self._send(session, method, url, body, {**headers, "Authorization": authorization}, timeout, again=again)
-                if response.status == 401:
-                    offers = await _drained(response)
-            except BaseException:
-                await login.unclear()
-                raise
+            again = login.proven and method in ("GET", "HEAD")
+            response = await self._send(session, method, url, body, {**headers, "Authorization": authorization}, timeout, again=again)
             if response.status != 401:
                 await login.passed(response.status, asked)
                 return response
-            try:
-                await login.answered_401(asked, offers)
-            except LoginRefused:
-                self._refused = True
-                raise
-        await login.unclear()
+            await login.answered_401(asked, await _drained(response))
         raise CollectError(Reason.AUTH, f"{self._where}: {method} {path}: the device answers every login with a new challenge")
 
     async def _login(self, account: str) -> Login:
@@ -224,6 +241,7 @@ class HttpConnection:
         """One request on the wire. `again`: a kept connection that the device had closed meanwhile is replaced once."""
         kept = self.requests > 0
         self.requests += 1
+        self.sent = False
         try:
             return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError):
@@ -233,6 +251,7 @@ class HttpConnection:
             distrust = await self._distrust(error)
             raise distrust from None
         self.requests += 1
+        self.sent = False
         return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
 
     async def _open(self, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
@@ -261,11 +280,22 @@ class HttpConnection:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "latarnik", "Accept-Encoding": "identity"},
             read_bufsize=_PIECE,
+            trace_configs=[self._watched()],
         )
         # aiohttp would send a request twice by itself when a kept connection breaks, a credential included: that is `_send`'s to decide.
         session._retry_connection = False  # noqa: SLF001 - has no public name; a test holds it
         self._session = session
         return session
+
+    def _watched(self) -> aiohttp.TraceConfig:
+        """Notes when a request goes out: aiohttp raises the same time-out before and after."""
+
+        async def gone_out(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestHeadersSentParams) -> None:
+            self.sent = True
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(gone_out)
+        return trace
 
     def _verified(self) -> ssl.SSLContext:
         ca_file = self._device.tls.ca_file

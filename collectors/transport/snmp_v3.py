@@ -240,7 +240,8 @@ class UserConnection:
                 answer = await self._sent(shard, name, oids, repetitions, tried)
         except BaseException:
             if attempt:
-                await guard.unclear(device, credential, _WAY)
+                # A datagram without an answer is no login: a device that reports a wrong key does so at once, and locks nothing.
+                await guard.unclear(device, credential, _WAY, sent=False)
             raise
         if isinstance(answer.trouble, _REFUSALS) and attempt:
             self._refused = True
@@ -249,7 +250,7 @@ class UserConnection:
             raise LoginRefused(Reason.AUTH, detail)
         if answer.trouble is not None:
             if attempt:
-                await guard.unclear(device, credential, _WAY)
+                await guard.unclear(device, credential, _WAY, sent=False)
             raise self._trouble(answer.trouble, tried)
         if attempt:
             self._proven = True

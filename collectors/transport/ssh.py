@@ -73,7 +73,7 @@ class Shell:
                     if text is not None and ready in text:
                         return text
         except (*SOCKET_FAILURES, asyncssh.Error) as error:
-            trouble = _trouble(error, self._where, f"ssh {tried!r}", loop.time() - start)
+            trouble = _trouble(error, self._where, f"ssh {tried!r}", loop.time() - start, sent=bool(send))
         raise trouble from None
 
 
@@ -137,25 +137,27 @@ class SshConnection:
         start = clock.monotonic()
         trouble: CollectError
         try:
-            self._connection = await self._dial(client)
-            await self._services.guard.accepted(self._device.id, credential, _WAY)
-            return self._connection
+            connection = await self._dial(client)
         except asyncssh.PermissionDenied:
             trouble = await self._denied(client, credential)
         except (*SOCKET_FAILURES, asyncssh.Error, ValueError) as error:
-            await self._services.guard.unclear(self._device.id, credential, _WAY)
+            await self._services.guard.unclear(self._device.id, credential, _WAY, sent=client.given)
             if client.shown and expected and client.shown != expected:
                 trouble = await changed(self._services.trust, self._device, endpoint, expected=expected, shown=client.shown)
             else:
-                trouble = _trouble(error, self._where, "ssh login", clock.monotonic() - start)
+                trouble = _trouble(error, self._where, "ssh login", clock.monotonic() - start, sent=client.given)
         except BaseException:
-            await self._services.guard.unclear(self._device.id, credential, _WAY)
+            await self._services.guard.unclear(self._device.id, credential, _WAY, sent=client.given)
             raise
+        else:
+            self._connection = connection
+            await self._services.guard.accepted(self._device.id, credential, _WAY)
+            return connection
         raise trouble from None
 
     async def _denied(self, client: _Client, credential: HttpCredential) -> CollectError:
         if not client.given:
-            await self._services.guard.unclear(self._device.id, credential, _WAY)
+            await self._services.guard.unclear(self._device.id, credential, _WAY, sent=False)
             return CollectError(Reason.SSH_ERROR, f"{self._where}: the device offers no login by password over ssh")
         detail = f"ssh {self._where}: account {credential.name} ({credential.username}) was refused"
         self._refused = True
@@ -263,13 +265,13 @@ def without_echo(reply: str, line: str) -> str:
     return body.strip("\n")
 
 
-def _trouble(error: BaseException, where: str, tried: str, seconds: float) -> CollectError:
+def _trouble(error: BaseException, where: str, tried: str, seconds: float, *, sent: bool = False) -> CollectError:
     if isinstance(error, CollectError):
         return error
     if isinstance(error, (asyncssh.ConnectionLost, asyncssh.Error)) and not isinstance(error, OSError):
         if isinstance(error, asyncssh.ConnectionLost):
-            return failure(ConnectionResetError(), where=where, tried=tried, seconds=seconds)
+            return failure(ConnectionResetError(), where=where, tried=tried, seconds=seconds, sent=sent)
         if isinstance(error, asyncssh.KeyExchangeFailed):
             return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: no common algorithms: the device may need ssh_old_algorithms")
         return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: {type(error).__name__}")
-    return failure(error, where=where, tried=tried, seconds=seconds)
+    return failure(error, where=where, tried=tried, seconds=seconds, sent=sent)

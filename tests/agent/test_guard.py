@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from agent.errors import LoginBlocked
+from agent.errors import Busy, LoginBlocked, Reason, StoreError
 from agent.model import HttpCredential, Secret
-from agent.polling.guard import StoredGuard
+from agent.polling.guard import PAUSES, PassingGuard, StoredGuard
 from agent.store import queries
-from agent.store.database import open_store
+from agent.store.database import Store, open_store
 from tests.support.clock import TurnedClock
 
 OLD = HttpCredential(name="rooms", username="admin", password=Secret("first-password"))
@@ -73,7 +77,7 @@ async def test_an_attempt_without_an_answer_to_the_credential_is_taken_back_and_
         await guard.before("cam", OLD, "http")
         await guard.refused("cam", OLD, "http", "401")
         await guard.before("cam", NEW, "http")
-        await guard.unclear("cam", NEW, "http")
+        await guard.unclear("cam", NEW, "http", sent=False)
         await guard.before("cam", NEW, "ssh")
         with pytest.raises(LoginBlocked):
             await guard.before("cam", OLD, "http")
@@ -117,6 +121,214 @@ async def test_a_way_that_is_cancelled_in_the_middle_does_not_block_the_others_f
         await guard.accepted("cam", OLD, "http")
         async with asyncio.timeout(5):
             await guard.before("cam", OLD, "ssh")
+
+
+async def silence(guard: PassingGuard, clock: TurnedClock, way: str = "http") -> None:
+    """An attempt whose credential went out and got no answer, and the pause after it."""
+    await guard.before("cam", OLD, way)
+    await guard.unclear("cam", OLD, way, sent=True)
+    clock.turn(PAUSES[-1])
+
+
+async def state(store: Store) -> str:
+    login = await store.run(lambda c: queries.load_login(c, "cam", OLD.version))
+    return login.state if login else ""
+
+
+async def test_a_credential_never_accepted_goes_out_twice_without_an_answer_and_no_more_also_across_restarts(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        await silence(StoredGuard(store, clock), clock)
+        assert await state(store) == "unanswered"
+    with open_store(tmp_path) as store:
+        await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
+        guard = StoredGuard(store, clock)
+        await silence(guard, clock, "ssh")
+        for later in (guard, StoredGuard(store, clock)):
+            with pytest.raises(LoginBlocked, match=r"no answer to 2 attempts.*latarnik unblock cam"):
+                await later.before("cam", OLD, "http")
+            assert later.blocked("cam")
+        await guard.before("cam", NEW, "http")
+        await guard.accepted("cam", NEW, "http")
+        await store.run(lambda c: queries.forget_logins(c, "cam"))
+        guard.forget("cam")
+        await silence(guard, clock)
+        assert await state(store) == "unanswered"
+
+
+async def test_after_an_attempt_without_an_answer_there_is_a_pause_before_the_second(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, clock)
+        await guard.before("cam", OLD, "http")
+        await guard.unclear("cam", OLD, "http", sent=True)
+        with pytest.raises(Busy) as caught:
+            await guard.before("cam", OLD, "ssh")
+        assert (caught.value.reason, caught.value.retry_after) == (Reason.LOCKOUT, PAUSES[0])
+        assert not guard.blocked("cam")
+        await guard.before("other", OLD, "http")
+        clock.turn(PAUSES[0])
+        await guard.before("cam", OLD, "ssh")
+        await guard.accepted("cam", OLD, "ssh")
+        await guard.before("cam", OLD, "http")
+
+
+async def test_unblock_ends_a_pause_at_once(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, TurnedClock())
+        await guard.before("cam", OLD, "http")
+        await guard.unclear("cam", OLD, "http", sent=True)
+        await store.run(lambda c: queries.forget_logins(c, "cam"))
+        guard.forget("cam")
+        await guard.before("cam", OLD, "http")
+
+
+async def test_one_that_was_accepted_before_is_never_blocked_by_silence_but_tried_ever_more_seldom(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, clock)
+        await guard.before("cam", OLD, "http")
+        await guard.accepted("cam", OLD, "http")
+        for _ in range(2):
+            for pause in (*PAUSES, PAUSES[-1]):
+                await guard.before("cam", OLD, "http")
+                await guard.unclear("cam", OLD, "http", sent=True)
+                clock.turn(pause - 1)
+                with pytest.raises(Busy) as caught:
+                    await guard.before("cam", OLD, "http")
+                assert caught.value.retry_after == pytest.approx(1)
+                clock.turn(1)
+            await guard.before("cam", OLD, "http")
+            await guard.accepted("cam", OLD, "http")
+        await guard.before("cam", OLD, "http")
+        await guard.unclear("cam", OLD, "http", sent=True)
+        assert await state(store) == "accepted"
+        await StoredGuard(store, clock).before("cam", OLD, "http")
+
+
+async def test_what_was_not_sent_changes_nothing(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, clock)
+        for expected in ("", "unanswered"):
+            for _ in range(5):
+                await guard.before("cam", OLD, "http")
+                assert await state(store) == "trying"
+                await guard.unclear("cam", OLD, "http", sent=False)
+                assert await state(store) == expected
+            if not expected:
+                await silence(guard, clock)
+
+
+async def test_a_kill_in_the_second_attempt_counts_as_a_refusal(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, clock)
+        await silence(guard, clock)
+        await guard.before("cam", OLD, "http")
+    with open_store(tmp_path) as store:
+        await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
+        with pytest.raises(LoginBlocked, match="the agent stopped"):
+            await StoredGuard(store, clock).before("cam", OLD, "http")
+
+
+@contextmanager
+def held_write(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """The next note is being written (first event is set) until it may go on (second event)."""
+    begun, go = threading.Event(), threading.Event()
+    real = queries.save_login
+
+    def slow(c: Connection, login: queries.Login) -> None:
+        begun.set()
+        assert go.wait(5)
+        real(c, login)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "save_login", slow)
+        yield begun, go
+
+
+@pytest.mark.parametrize("earlier", ["", "unanswered"])
+async def test_cancelled_while_the_note_is_written_no_attempt_stands_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: str) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, clock)
+        if earlier:
+            await silence(guard, clock)
+        with held_write(monkeypatch) as (begun, go):
+            first = asyncio.create_task(guard.before("cam", OLD, "http"))
+            assert await asyncio.to_thread(begun.wait, 5)
+            second = asyncio.create_task(guard.before("cam", OLD, "ssh"))
+            for _ in range(2):
+                first.cancel()
+                await asyncio.sleep(0)
+            assert not second.done()
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+        assert await state(store) in (earlier, "trying")
+        async with asyncio.timeout(5):
+            await second
+        await guard.unclear("cam", OLD, "ssh", sent=False)
+        assert await state(store) == earlier
+
+
+async def test_a_refusal_is_written_though_the_visit_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, TurnedClock())
+        await guard.before("cam", OLD, "http")
+        with held_write(monkeypatch) as (begun, go):
+            told = asyncio.create_task(guard.refused("cam", OLD, "http", "401"))
+            assert await asyncio.to_thread(begun.wait, 5)
+            told.cancel()
+            await asyncio.sleep(0)
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await told
+        assert await state(store) == "refused"
+
+
+@pytest.mark.parametrize("ended", ["refused", "unclear"])
+async def test_an_end_that_cannot_be_written_is_known_all_the_same_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str) -> None:
+    def full(c: Connection, login: queries.Login) -> None:
+        raise StoreError("disk full")
+
+    with open_store(tmp_path) as store:
+        clock = TurnedClock()
+        guard = StoredGuard(store, clock)
+        if ended == "unclear":
+            await silence(guard, clock)
+        await guard.before("cam", OLD, "http")
+        with monkeypatch.context() as patch:
+            patch.setattr(queries, "save_login", full)
+            with pytest.raises(StoreError):
+                await (guard.refused("cam", OLD, "http", "401") if ended == "refused" else guard.unclear("cam", OLD, "http", sent=True))
+        async with asyncio.timeout(5):
+            with pytest.raises(LoginBlocked):
+                await guard.before("cam", OLD, "ssh")
+
+
+async def test_a_guard_without_a_disk_keeps_the_same_rules_while_it_lives() -> None:
+    clock = TurnedClock()
+    guard = PassingGuard(clock)
+    await guard.before("cam", NEW, "http")
+    waiting = asyncio.create_task(guard.before("cam", NEW, "ssh"))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await guard.refused("cam", NEW, "http", "401")
+    with pytest.raises(LoginBlocked) as caught:
+        await waiting
+    assert "unblock" not in caught.value.detail
+    await guard.before("cam", OLD, "http")
+    await guard.unclear("cam", OLD, "http", sent=True)
+    with pytest.raises(Busy):
+        await guard.before("cam", OLD, "http")
+    clock.turn(PAUSES[0])
+    await guard.before("cam", OLD, "http")
+    await guard.unclear("cam", OLD, "http", sent=True)
+    clock.turn(PAUSES[-1])
+    with pytest.raises(LoginBlocked, match="no answer to 2 attempts"):
+        await guard.before("cam", OLD, "http")
 
 
 def test_a_version_changes_with_the_password_and_does_not_show_it() -> None:

@@ -31,7 +31,7 @@ class Guard:
     async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
         self.refusals.append(f"{device}/{credential.version}")
 
-    async def unclear(self, device: str, credential: Credential, way: str) -> None: ...
+    async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None: ...
 
 
 class Trust:

@@ -51,6 +51,8 @@ CONTRACTS: dict[str, Any] = {
 
 FAST_FAULTS: dict[str, Any] = {
     "*": {"hold": "1s", "hits": 2, "clear": "1s", "misses": 2},
+    # Asked for every fifth poll.
+    "axis.storage.failed": {"hits": 1, "misses": 1},
     # Judged by answers that are asked for every fifth poll, and explained by others that are asked for at each: to last as much longer as they do on a site.
     "poly.camera.down": {"hold": "10s"},
     "poly.microphone.none": {"hold": "30s"},

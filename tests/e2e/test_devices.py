@@ -4,40 +4,90 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 
-from tests.e2e.site import Site, attached, entry
+import pytest
+
+from tests.e2e.site import Simulator, Site, attached, entry
 from tests.support.processes import wait_for
 
+UNPLUGGED, WEB_OFF, STRANGERS = "unplugged", "web-off", ("enrol-camera", "enrol-room")
 
-def test_an_unplugged_device_is_down_its_values_go_and_one_ticket_says_why_there_is_no_report(site: Site) -> None:
-    camera = "unplugged"
-    site.write([entry(site.fleet, camera)])
-    label = f'{{device="{camera}"'
-    with site.daemon():
-        site.healthy(camera)
+
+@pytest.fixture(scope="module")
+def watched(fleet: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One daemon for the tests that need no restart, each of which looks at its own devices. The room's web interface is off from the start."""
+    site = Site(folder=tmp_path_factory.mktemp("watched"), fleet=fleet)
+    strangers = [entry(fleet, name, tls={"mode": "enrol"}) for name in STRANGERS]
+    site.write([entry(fleet, UNPLUGGED), entry(fleet, WEB_OFF), *strangers])
+    fleet.switch(WEB_OFF, "web_off", on=True)
+    try:
+        with site.daemon() as daemon:
+            yield site
+            assert daemon.stop() == 0
+    finally:
+        fleet.switch(WEB_OFF, "web_off", on=False)
+
+
+def test_an_unplugged_device_is_down_its_values_go_and_one_ticket_says_why_there_is_no_report(watched: Site) -> None:
+    site = watched
+    label = f'{{device="{UNPLUGGED}"'
+    site.healthy(UNPLUGGED)
+    page = site.metrics()
+    assert f"latarnik_device_up{label}}} 1" in page
+    assert f"latarnik_device_temperature_celsius{label}" in page
+    serial = site.devices()[UNPLUGGED]["serial"]
+    site.fleet.switch(UNPLUGGED, "unplugged", on=True)
+    try:
+        wait_for("it is down", lambda: f"latarnik_device_up{label}}} 0" in site.metrics())
         page = site.metrics()
-        assert f"latarnik_device_up{label}}} 1" in page
-        assert f"latarnik_device_temperature_celsius{label}" in page
-        serial = site.devices()[camera]["serial"]
-        site.fleet.switch(camera, "unplugged", on=True)
-        try:
-            wait_for("it is down", lambda: f"latarnik_device_up{label}}} 0" in site.metrics())
-            page = site.metrics()
-            for gone in ("temperature_celsius", "storage_ok", "ready", "facet_ok", "boot_timestamp_seconds"):
-                assert f"latarnik_device_{gone}{label}" not in page
-            assert f"latarnik_device_info{label}" in page
-            assert f'serial="{serial}"' in page
-            wait_for("its ticket has what we knew", lambda: site.tickets(camera) and attached(site.ticket(camera)))
-            site.polls(camera)
-            ticket = site.ticket(camera)
-            assert ticket["fields"]["fault"]["code"] == "device.unreachable"
-            assert ticket["fields"]["identity"]["serial"] == serial
-            assert set(attached(ticket)) == {"latarnik-view.json"}
-            assert "does not answer, so it gave no report" in ticket["fields"]["evidence_note"]
-        finally:
-            site.fleet.switch(camera, "unplugged", on=False)
-        wait_for("it is resolved", lambda: site.ticket(camera)["state"] == "resolved")
-        wait_for("its values are back", lambda: f"latarnik_device_temperature_celsius{label}" in site.metrics())
+        for gone in ("temperature_celsius", "storage_ok", "ready", "facet_ok", "boot_timestamp_seconds"):
+            assert f"latarnik_device_{gone}{label}" not in page
+        assert f"latarnik_device_info{label}" in page
+        assert f'serial="{serial}"' in page
+        wait_for("its ticket has what we knew", lambda: site.tickets(UNPLUGGED) and attached(site.ticket(UNPLUGGED)))
+        site.polls(UNPLUGGED)
+        ticket = site.ticket(UNPLUGGED)
+        assert ticket["fields"]["fault"]["code"] == "device.unreachable"
+        assert ticket["fields"]["identity"]["serial"] == serial
+        assert set(attached(ticket)) == {"latarnik-view.json"}
+        assert "does not answer, so it gave no report" in ticket["fields"]["evidence_note"]
+    finally:
+        site.fleet.switch(UNPLUGGED, "unplugged", on=False)
+    wait_for("it is resolved", lambda: site.ticket(UNPLUGGED)["state"] == "resolved")
+    wait_for("its values are back", lambda: f"latarnik_device_temperature_celsius{label}" in site.metrics())
+
+
+def test_with_the_web_interface_off_ssh_gives_identity_and_status(watched: Site) -> None:
+    site = watched
+    wait_for("it is known", lambda: site.devices()[WEB_OFF]["serial"])
+    shown = site.devices()[WEB_OFF]
+    assert shown["up"]
+    assert shown["model"]
+    assert shown["firmware"]
+    assert shown["facets"]["ssh_identity"] == shown["facets"]["ssh_status"] == "ok"
+    assert shown["facets"]["system"] == "failed"
+    assert shown["health"] == "unknown", "what could not be asked is no health"
+    assert f'latarnik_poly_status{{device="{WEB_OFF}"' in site.metrics()
+    assert "device.unreachable" not in site.faults(WEB_OFF)
+
+
+def test_in_enrol_mode_nothing_is_sent_before_a_person_accepts_the_fingerprint(watched: Site) -> None:
+    site, names = watched, STRANGERS
+    for name in names:
+        wait_for("the stranger is shown", lambda n=name: "device.not_trusted" in site.faults(n))  # type: ignore[misc]
+    site.polls(*names)
+    assert [site.fleet.requests(name) for name in names] == [0, 0]
+    assert [site.fleet.counters(name).get("logins", {}) for name in names] == [{}, {}]
+    shown = [line for line in site.cli("trust", "--show").splitlines() if line.startswith(names)]
+    assert len(shown) == 3, "two certificates and the room's SSH host key"
+    assert all(line.endswith("NOT ACCEPTED") for line in shown)
+    assert "1 fingerprint accepted" in site.cli("trust", names[0])
+    site.healthy(names[0])
+    assert site.fleet.requests(names[1]) == 0, "one device's fingerprint is not another's"
+    site.cli("trust", "--all")
+    site.healthy(*names)
+    assert not any(site.faults(name) for name in names)
 
 
 def test_in_a_call_the_ticket_opens_at_once_and_the_log_bundle_waits_for_its_end(site: Site) -> None:
@@ -70,28 +120,6 @@ def test_in_a_call_the_ticket_opens_at_once_and_the_log_bundle_waits_for_its_end
         finally:
             site.fleet.switch(room, "in_call", on=False)
             site.fleet.switch(room, "mic_lost", on=False)
-
-
-def test_with_the_web_interface_off_ssh_gives_identity_and_status(site: Site) -> None:
-    room = "web-off"
-    site.write([entry(site.fleet, room)])
-    site.fleet.switch(room, "web_off", on=True)
-    try:
-        with site.daemon() as daemon:
-            wait_for("it is known", lambda: site.devices()[room]["serial"])
-            shown = site.devices()[room]
-            assert shown["up"]
-            assert shown["model"]
-            assert shown["firmware"]
-            assert shown["facets"]["ssh_identity"] == shown["facets"]["ssh_status"] == "ok"
-            assert shown["facets"]["system"] == "failed"
-            assert shown["health"] == "unknown", "what could not be asked is no health"
-            assert f'latarnik_poly_status{{device="{room}"' in site.metrics()
-            assert "device.unreachable" not in site.faults(room)
-            site.polls(room)
-            assert daemon.stop() == 0
-    finally:
-        site.fleet.switch(room, "web_off", on=False)
 
 
 def test_a_wrong_password_is_refused_once_however_many_polls_and_restarts(site: Site) -> None:
@@ -159,26 +187,6 @@ def test_a_login_of_which_the_end_was_never_seen_is_not_tried_again_by_any_comma
         site.fleet.switch(name, "wrong_password", on=False)
 
 
-def test_in_enrol_mode_nothing_is_sent_before_a_person_accepts_the_fingerprint(site: Site) -> None:
-    names = ("enrol-camera", "enrol-room")
-    site.write([entry(site.fleet, name, tls={"mode": "enrol"}) for name in names])
-    with site.daemon() as daemon:
-        for name in names:
-            wait_for("the stranger is shown", lambda n=name: "device.not_trusted" in site.faults(n))  # type: ignore[misc]
-        site.polls(*names)
-        assert [site.fleet.requests(name) for name in names] == [0, 0]
-        assert [site.fleet.counters(name).get("logins", {}) for name in names] == [{}, {}]
-        shown = site.cli("trust", "--show")
-        assert len(shown.splitlines()) == shown.count("NOT ACCEPTED") == 3, "two certificates and the room's SSH host key"
-        assert "accepted" in site.cli("trust", "enrol-camera")
-        wait_for("the camera is polled", lambda: site.devices()["enrol-camera"]["health"] == "ok")
-        assert site.fleet.requests("enrol-room") == 0, "one device's fingerprint is not another's"
-        site.cli("trust", "--all")
-        site.healthy(*names)
-        assert not any(site.faults(name) for name in names)
-        assert daemon.stop() == 0
-
-
 def test_management_sessions_are_given_back_after_a_stop_and_after_a_kill(site: Site) -> None:
     """Three firmware lines, which differ in how a session is ended."""
     rooms = ("session-x30", "session-x50", "session-x70")
@@ -187,10 +195,9 @@ def test_management_sessions_are_given_back_after_a_stop_and_after_a_kill(site: 
         return {room: int(site.fleet.counters(room)["sessions_open"]) for room in rooms}
 
     before = open_sessions()
-    site.write([entry(site.fleet, room) for room in rooms], polling={"interval": "3s"})
+    site.write([entry(site.fleet, room) for room in rooms], polling={"interval": "2s"})
     with site.daemon() as daemon:
         site.healthy(*rooms)
-        site.polls(*rooms, count=1)
         assert open_sessions() == {room: count + 1 for room, count in before.items()}
         assert daemon.stop() == 0
     assert open_sessions() == before
@@ -208,12 +215,12 @@ def test_management_sessions_are_given_back_after_a_stop_and_after_a_kill(site: 
 
 
 def _quiet(site: Site, rooms: tuple[str, ...]) -> None:
-    """Wait for a moment between two polls: nothing is asked of any device for half a second."""
+    """Wait for a moment between two polls: nothing is asked of any device for a moment."""
     last = -1
     for _ in range(100):
         count = sum(site.fleet.requests(room) for room in rooms)
         if count == last:
             return
         last = count
-        time.sleep(0.5)
+        time.sleep(0.3)
     raise AssertionError("the devices are polled without a pause")

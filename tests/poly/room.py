@@ -29,10 +29,11 @@ PASSWORD = "Sternik-4711"
 class CountingGuard(PassingGuard):
     """Notes what was said of each attempt."""
 
+    clock: Clock
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        PassingGuard.__init__(self)
+        PassingGuard.__init__(self, self.clock)
 
     async def before(self, device: str, credential: Credential, way: str) -> None:
         await PassingGuard.before(self, device, credential, way)
@@ -40,13 +41,15 @@ class CountingGuard(PassingGuard):
 
     async def accepted(self, device: str, credential: Credential, way: str) -> None:
         self.said.append("accepted")
+        await PassingGuard.accepted(self, device, credential, way)
 
     async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
         self.said.append("refused")
         await PassingGuard.refused(self, device, credential, way, detail)
 
-    async def unclear(self, device: str, credential: Credential, way: str) -> None:
-        self.said.append("unclear")
+    async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None:
+        self.said.append("unclear, sent" if sent else "unclear")
+        await PassingGuard.unclear(self, device, credential, way, sent=sent)
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ async def room(
     """A room with a running collector, in turned time."""
     clock = TurnedClock()
     codec = VideoOs(name="room-314", address=ADDRESS, profile=profile, password=PASSWORD, clock=clock, uptime=uptime, **sim)
-    guard = CountingGuard()
+    guard = CountingGuard(clock)
     services = services_in(folder, clock, guard, timeout)
     async with AsyncExitStack() as stack:
         ports = await stack.enter_async_context(serve([codec]))

@@ -23,7 +23,7 @@ RECORDINGS = os.environ.get("LATARNIK_RECORDINGS", "")
 async def test_the_recorded_x30_is_recognised_and_has_no_fault(tmp_path: Path) -> None:
     clock = TurnedClock()
     replay = Replay(recorded=bodies(Path(RECORDINGS) / "poly" / "x30_3.12.0"), monotonic=clock.monotonic)
-    async with serve_replay(replay) as port, start(services_in(tmp_path, clock, CountingGuard())) as collector:
+    async with serve_replay(replay) as port, start(services_in(tmp_path, clock, CountingGuard(clock))) as collector:
         device = Device(
             id="x30",
             vendor="poly",

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.errors import CollectError, LoginBlocked, LoginRefused, Reason
+from agent.errors import CollectError, LoginBlocked, LoginRefused, Reason, Unreachable
 from agent.model import Snapshot
 from agent.store.keep import PassingKeep
 from collectors.poly import PLUGIN
 from collectors.poly.collector import PolyCollector
+from collectors.poly.session import ManagementSession, Visit
 from collectors.poly.waits import ODD_WAITS
 from collectors.transport import HttpAnswer, HttpConnection, open_transports
 from simulator.poly import Tuning
@@ -136,7 +138,7 @@ async def test_a_login_whose_answer_is_lost_is_waited_out_also_after_a_restart(t
             with monkeypatch.context() as patch:
                 patch.setattr(HttpConnection, "request", cut)
                 assert reason(await first.look()) == Reason.TIMEOUT
-            assert one.guard.said == ["before", "unclear"]
+            assert one.guard.said == ["before", "unclear, sent"]
             waiting = await first.look()
             assert (reason(waiting), waiting.reachable) == (Reason.SESSIONS_FULL, True)
         async with another_run(one) as second:
@@ -144,6 +146,104 @@ async def test_a_login_whose_answer_is_lost_is_waited_out_also_after_a_restart(t
             assert one.logins == 1
             assert (await second.look(after=700.0)).ok("system")
             assert (one.logins, one.ours) == (2, 1)
+
+
+async def test_a_device_that_is_slow_to_refuse_gets_the_password_twice_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = 0
+    real = HttpConnection.request
+
+    async def slow(self: HttpConnection, method: str, path: str, **kwargs: object) -> HttpAnswer:
+        nonlocal sent
+        if method != "POST":
+            return await real(self, method, path, **kwargs)  # type: ignore[arg-type]  # passed through as it came
+        sent += 1
+        raise Unreachable(Reason.TIMEOUT, "no answer in time", sent=True)
+
+    async with room(tmp_path, ssh_enabled=False) as one:
+        monkeypatch.setattr(HttpConnection, "request", slow)
+        for _ in range(10):
+            snapshot = await one.look(after=3600.0)
+        assert (reason(snapshot), snapshot.reachable) == (Reason.AUTH, True)
+        assert sent == 2
+        assert one.guard.said == ["before", "unclear, sent"] * 2
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_login_cancelled_in_the_middle_is_told_as_sent_when_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: bool) -> None:
+    arrived = asyncio.Event()
+    real = HttpConnection.request
+
+    async def hang(self: HttpConnection, method: str, path: str, **kwargs: object) -> HttpAnswer:
+        if method != "POST":
+            return await real(self, method, path, **kwargs)  # type: ignore[arg-type]  # passed through as it came
+        self.sent = gone
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with room(tmp_path) as one:
+        monkeypatch.setattr(HttpConnection, "request", hang)
+        task = asyncio.create_task(one.look())
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert one.guard.said == ["before", "unclear, sent" if gone else "unclear"]
+        assert ("login_started" in await one.services.vault.get("room-314")) is gone
+
+
+class FullDisk:
+    """A vault whose disk is full from the n-th write on."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    async def get(self, device: str) -> dict[str, str]:
+        return {}
+
+    async def put(self, device: str, values: Mapping[str, str]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("password", "writes", "said"),
+    [(PASSWORD, 0, "unclear"), (PASSWORD, 1, "accepted"), ("nie-to-haslo", 0, "unclear"), ("nie-to-haslo", 1, "refused"), ("full", 1, "unclear")],
+)
+async def test_with_a_full_disk_the_guard_is_told_once_and_nobody_waits_for_ever(tmp_path: Path, password: str, writes: int, said: str) -> None:
+    async with room(tmp_path, "x50-tc8", password=PASSWORD if password == "full" else password) as one:
+        if password == "full":
+            await one.sim.switch("sessions_full", True)
+        services = replace(one.services, vault=FullDisk(writes))
+        async with open_transports(services) as transports, asyncio.timeout(10):
+            collector = PolyCollector(transports, services)
+            async with collector.open(one.device) as visit:
+                with pytest.raises(OSError, match="No space"):
+                    await PLUGIN.facets[0].fetch(visit.client)
+            assert one.guard.said == ["before", said]
+            if said != "refused":
+                await one.guard.before("room-314", credential(password if password != "full" else PASSWORD), "ssh")
+
+
+async def test_one_session_that_cannot_be_given_back_does_not_keep_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room(tmp_path) as one, killed_run(one) as run:
+        await run.look()
+        other = replace(one.device, id="room-315")
+        # The other has no session on the device; that it fails must not matter to the first.
+        async with run.collector.open(other):
+            pass
+        real = ManagementSession.end
+
+        async def end(self: ManagementSession, visit: Visit) -> None:
+            if self.device.id == "room-315":
+                raise OSError(28, "No space left on device")
+            await asyncio.sleep(0.05)
+            await real(self, visit)
+
+        monkeypatch.setattr(ManagementSession, "end", end)
+        await run.collector.give_back()
+        assert one.ours == 0
 
 
 async def test_a_wrong_password_is_tried_once_whatever_the_firmware_says_of_it(tmp_path: Path) -> None:
@@ -343,5 +443,5 @@ async def test_cancelling_a_visit_leaves_no_turn_taken(tmp_path: Path) -> None:
             item = next(i for i in PLUGIN.evidence if i.name == "poly-logs.tar")
             pieces = item.fetch(visit.client)
             await anext(pieces)
-            await pieces.aclose()  # type: ignore[attr-defined]  # the port names an iterator, ours is a generator
+            await pieces.aclose()
         assert (await one.look()).ok("system")

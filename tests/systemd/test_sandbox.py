@@ -282,7 +282,11 @@ def service(cell: Cell, systemd: Manager) -> Iterator[Process]:
 @pytest.mark.xfail(strict=True, reason="prometheus_client's ProcessCollector reads /proc/stat, which ProcSubset=pid hides, and then says nothing at all")
 def test_the_agents_own_memory_and_cpu_are_seen_without_the_systems_part_of_proc(tmp_path: Path) -> None:
     cell = closed_cell(tmp_path)
-    script = f"import sys; sys.path.insert(0, '{cell.source}'); from exporters.prometheus.own import OwnMetrics; print(OwnMetrics([], []).page(openmetrics=False).decode())"
+    script = (
+        f"import sys; sys.path.insert(0, '{cell.source}')\n"
+        "from exporters.prometheus.own import OwnMetrics\n"
+        "print(OwnMetrics([], []).page(openmetrics=False).decode())"
+    )
     done = subprocess.run(cell.command(cell.python, "-P", "-c", script), capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds", "process_open_fds"):
@@ -315,3 +319,26 @@ def test_the_daemon_does_its_whole_job_under_the_units_limits(tmp_path: Path, fl
     assert [line for line in events(tmp_path / "log") if line["level"] in ("error", "critical")] == []
     database = tmp_path / "state" / "latarnik.sqlite3"
     assert database.stat().st_mode & 0o777 == 0o600
+
+
+@as_root
+def test_the_command_beside_the_service_uses_its_configuration_and_credentials(tmp_path: Path, fleet: Fleet) -> None:
+    cell = closed_cell(tmp_path)
+    furnish(cell, fleet)
+    shutil.copytree(tmp_path / "credentials", tmp_path / "etc" / "credentials", copy_function=shutil.copy2)
+    with manager() as systemd:
+        kept = {key: value for key, value in cell.environment(systemd).items() if key in ("PATH", "LANG", "PYTHONPATH")}
+    words = [f"{key}={value}" for key, value in kept.items()]
+
+    def command(credentials: str) -> subprocess.CompletedProcess[str]:
+        for path in (tmp_path / "etc" / "credentials", *(tmp_path / "etc" / "credentials").iterdir()):
+            os.chown(path, 0, USER[1] if credentials == "group" else 0)
+            path.chmod(0o750 if path.is_dir() else 0o640)
+        script = str(cell.source / "systemd" / "latarnik.sh")
+        return subprocess.run(cell.command("/usr/bin/env", "-i", *words, script, "check-config"), capture_output=True, text=True, check=False, cwd=ROOT)
+
+    # Files of its group; else those that systemd holds for the running service.
+    for credentials in ("group", "root"):
+        done = command(credentials)
+        assert done.returncode == 0, done.stderr
+        assert f"{len(DEVICES)} devices" in done.stdout

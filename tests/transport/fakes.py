@@ -16,6 +16,7 @@ class Guard:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str]] = []
         self.blocked: set[str] = set()
+        self.sent: list[bool] = []
 
     async def before(self, device: str, credential: Credential, way: str) -> None:
         if credential.version in self.blocked:
@@ -29,7 +30,8 @@ class Guard:
         self.blocked.add(credential.version)
         self.calls.append(("refused", credential.name, way))
 
-    async def unclear(self, device: str, credential: Credential, way: str) -> None:
+    async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None:
+        self.sent.append(sent)
         self.calls.append(("unclear", credential.name, way))
 
     @property

@@ -176,7 +176,7 @@ async def test_a_slow_body_runs_into_the_time_out(fakes: Fakes) -> None:
     async with raw(drip) as port, visit(fakes, port) as http:
         with pytest.raises(Unreachable) as caught:
             await http.request("GET", "/a", account="", timeout=0.3)
-    assert caught.value.reason is Reason.TIMEOUT
+    assert (caught.value.reason, caught.value.sent) == (Reason.TIMEOUT, True)
     assert f"127.0.0.1:{port}: GET /a" in caught.value.detail
 
 
@@ -225,7 +225,7 @@ async def test_a_closed_port_is_refused(fakes: Fakes, unused_tcp_port: int) -> N
     async with visit(fakes, unused_tcp_port) as http:
         with pytest.raises(Unreachable) as caught:
             await http.request("GET", "/a", account="")
-    assert caught.value.reason is Reason.REFUSED
+    assert (caught.value.reason, caught.value.sent) == (Reason.REFUSED, False)
 
 
 async def test_a_name_nobody_knows_is_dns(fakes: Fakes) -> None:
@@ -251,7 +251,7 @@ async def test_https_asked_of_a_plain_port_is_tls(fakes: Fakes) -> None:
     ):
         with pytest.raises(Unreachable) as caught:
             await http.request("GET", "/a", account="")
-    assert caught.value.reason is Reason.TLS
+    assert (caught.value.reason, caught.value.sent) == (Reason.TLS, False)
 
 
 async def test_a_kept_connection_the_device_closed_is_replaced_once_for_reading_only(fakes: Fakes) -> None:
@@ -302,8 +302,9 @@ async def test_a_stream_left_early_does_not_hold_the_visit(fakes: Fakes) -> None
 async def test_a_request_inside_a_stream_times_out_instead_of_hanging(fakes: Fakes) -> None:
     async with site(answering(body=b"x" * 3_000_000)) as served, visit(fakes, served.port) as http, aclosing(http.stream("GET", "/a", account="")) as pieces:
         async for _ in pieces:
-            with pytest.raises(Unreachable):
+            with pytest.raises(Unreachable) as caught:
                 await http.request("GET", "/a", account="", timeout=0.1)
+            assert not caught.value.sent  # it only waited for its turn, while the stream's request is out
             break
 
 

@@ -73,6 +73,7 @@ async def test_a_wrong_password_on_a_device_that_drops_the_connection_is_sent_on
         assert len(served.authorized) == 1
     assert caught.value.reason is Reason.RESET
     assert fakes.guard.words == ["before", "unclear"]
+    assert fakes.guard.sent == [True]
 
 
 async def test_a_401_after_a_good_login_is_about_rights(fakes: Fakes) -> None:
@@ -222,6 +223,7 @@ async def test_a_device_that_calls_every_nonce_stale_ends_in_an_error(fakes: Fak
             await http.request("GET", "/a")
     assert caught.value.reason is Reason.AUTH
     assert fakes.guard.words == ["before", "unclear"]
+    assert fakes.guard.sent == [True]
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
@@ -236,6 +238,7 @@ async def test_an_overload_says_nothing_about_the_credential(fakes: Fakes, certi
     ):
         assert (await http.request("GET", "/a")).status == status
     assert fakes.guard.words == ["before", "unclear"]
+    assert fakes.guard.sent == [False]
     assert "accepted_http" not in fakes.memory.values["gate-2"]
 
 
@@ -268,6 +271,7 @@ async def test_a_time_out_after_the_credential_was_sent_is_unclear(fakes: Fakes,
             await http.request("GET", "/a")
     assert caught.value.reason is Reason.TIMEOUT
     assert fakes.guard.words == ["before", "unclear"]
+    assert fakes.guard.sent == [True]
 
 
 async def test_a_cancelled_attempt_is_unclear(fakes: Fakes, certificates: Certificates) -> None:
@@ -289,6 +293,57 @@ async def test_a_cancelled_attempt_is_unclear(fakes: Fakes, certificates: Certif
         with pytest.raises(asyncio.CancelledError):
             await task
     assert fakes.guard.words == ["before", "unclear"]
+    assert fakes.guard.sent == [True]
+
+
+async def test_a_credential_that_never_went_out_is_not_counted(fakes: Fakes, certificates: Certificates, unused_tcp_port: int) -> None:
+    """The path is known to ask for a credential, so the first request would carry it: refused, silent in TLS, and cancelled there."""
+    arrived, gone = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+        writer.close()
+        gone.release()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        site(basic(), certificates[0].server()) as served,
+        open_transports(fakes.services(timeout=0.3)) as transports,
+    ):
+        async with transports.http(device(served.port)) as http:
+            await http.request("GET", "/a")
+        for closed, expected in ((unused_tcp_port, Reason.REFUSED), (port, Reason.TIMEOUT)):
+            async with transports.http(device(closed)) as http:
+                with pytest.raises(Unreachable) as caught:
+                    await http.request("GET", "/a")
+            assert (caught.value.reason, caught.value.sent, http.sent) == (expected, False, False)
+        arrived.clear()
+        async with transports.http(device(port)) as http:
+            task = asyncio.create_task(http.request("GET", "/a", timeout=5))
+            await arrived.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        for _ in range(2):
+            await gone.acquire()
+    assert fakes.guard.words == ["before", "accepted", *["before", "unclear"] * 3]
+    assert fakes.guard.sent == [False] * 3
+
+
+async def test_a_challenge_that_must_not_be_taken_up_may_have_been_a_refusal(fakes: Fakes) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Authorization"):
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Digest realm="x", nonce="n2", algorithm=MD5, qop="auth", stale=true'})
+        return Digest(algorithm="SHA-256").challenge()
+
+    async with site(handler) as served, open_transports(fakes.services()) as transports, transports.http(device(served.port, scheme="http")) as http:
+        with pytest.raises(CollectError) as caught:
+            await http.request("GET", "/a")
+    assert caught.value.reason is Reason.WEAKER_SCHEME
+    assert (fakes.guard.words, fakes.guard.sent) == (["before", "unclear"], [True])
 
 
 async def test_a_role_without_a_credential_says_so_before_anything_is_sent(fakes: Fakes) -> None:

@@ -33,11 +33,12 @@ class Seen:
     terminals: list[str | None] = field(default_factory=list)
     connections: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Server(asyncssh.SSHServer):
-    def __init__(self, seen: Seen, ways: str) -> None:
-        self.seen, self.ways = seen, ways
+    def __init__(self, seen: Seen, ways: str, delay: float) -> None:
+        self.seen, self.ways, self.delay = seen, ways, delay
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.seen.connections += 1
@@ -57,8 +58,10 @@ class Server(asyncssh.SSHServer):
     def public_key_auth_supported(self) -> bool:
         return "key" in self.ways.split()
 
-    def validate_password(self, username: str, password: str) -> bool:
+    async def validate_password(self, username: str, password: str) -> bool:  # asyncssh awaits what it is given
         self.seen.attempts.append(f"password {username}")
+        self.seen.asked.set()
+        await asyncio.sleep(self.delay)
         return ACCOUNTS.get(username) == password
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> tuple[str, str, str, list[tuple[str, bool]]]:
@@ -94,7 +97,13 @@ async def console(process: Process) -> None:
 
 @asynccontextmanager
 async def served(
-    shell: Callable[[Process], Awaitable[None]] = console, *, ways: str = "password", key: asyncssh.SSHKey = KEY, port: int = 0, **options: object
+    shell: Callable[[Process], Awaitable[None]] = console,
+    *,
+    ways: str = "password",
+    key: asyncssh.SSHKey = KEY,
+    port: int = 0,
+    delay: float = 0.0,
+    **options: object,
 ) -> AsyncIterator[Seen]:
     seen = Seen()
 
@@ -105,7 +114,7 @@ async def served(
     server = await asyncssh.listen(
         "127.0.0.1",
         port,
-        server_factory=lambda: Server(seen, ways),
+        server_factory=lambda: Server(seen, ways, delay),
         process_factory=process,
         server_host_keys=[key],
         encoding=None,
@@ -168,7 +177,22 @@ async def test_a_device_that_takes_no_password_is_not_a_refusal(fakes: Fakes) ->
         with pytest.raises(CollectError) as caught:
             await ssh.shell(prompt=PROMPT)
     assert caught.value.reason is Reason.SSH_ERROR
-    assert fakes.guard.words == ["before", "unclear"]
+    assert (fakes.guard.words, fakes.guard.sent) == (["before", "unclear"], [False])
+
+
+async def test_a_password_that_was_given_and_got_no_answer_is_told_as_sent(fakes: Fakes) -> None:
+    async with served(delay=30.0) as seen, open_transports(fakes.services(timeout=0.5)) as transports:
+        async with transports.ssh(device(seen.port, credential=WRONG)) as ssh:
+            with pytest.raises(Unreachable) as caught:
+                await ssh.shell(prompt=PROMPT)
+        assert (caught.value.reason, caught.value.sent) == (Reason.TIMEOUT, True)
+    async with served(delay=30.0) as seen, open_transports(fakes.services()) as transports, transports.ssh(device(seen.port)) as ssh:
+        task = asyncio.create_task(ssh.shell(prompt=PROMPT))
+        await seen.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (fakes.guard.words, fakes.guard.sent) == (["before", "unclear"] * 2, [True] * 2)
 
 
 async def test_the_role_ssh_goes_before_the_role_http(fakes: Fakes) -> None:
@@ -283,6 +307,7 @@ async def test_a_closed_port_is_refused_and_a_stranger_is_no_ssh(fakes: Fakes, u
             with pytest.raises(CollectError):
                 await ssh.shell(prompt=PROMPT)
     assert set(fakes.guard.words) == {"before", "unclear"}
+    assert not any(fakes.guard.sent)
 
 
 @pytest.mark.parametrize(
