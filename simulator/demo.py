@@ -82,7 +82,7 @@ class Stage:
 
 def main(*, once: bool, folder: Path, port: int, picture: Path | None = None) -> int:
     """Exit code: 0 when all of the story happened. `picture`: where the table is drawn when both tickets are in it."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 150)
     once = once or not sys.stdout.isatty()
     folder = folder.resolve()
     if folder.exists() and any(folder.iterdir()) and not (folder / "latarnik.yaml").exists():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
+import subprocess
 import sys
 import time
 import urllib.error
@@ -15,6 +17,7 @@ import structlog
 from agent.notify import Notifier, watchdog_interval
 from tests.support.processes import daemon, free_port, get, process, wait_for
 from tests.systemd.manager import manager
+from tests.systemd.unit import ours
 
 
 @pytest.mark.parametrize("abstract", [True, False], ids=["abstract", "path"])
@@ -120,7 +123,8 @@ def test_a_reload_is_told_as_a_reload_and_ends_with_ready(tmp_path: Path) -> Non
     config, port = configuration(tmp_path)
     with manager(tmp_path) as systemd, daemon(config, tmp_path / "log", env={"NOTIFY_SOCKET": systemd.address}) as running:
         systemd.until("READY=1")
-        running.child.send_signal(1)
+        reload = shlex.split(ours().one("ExecReload").replace("${MAINPID}", str(running.child.pid)))
+        assert subprocess.run(reload, check=False).returncode == 0
         told = systemd.until("READY=1")
         assert told[0] == "RELOADING=1"
         assert any(word.startswith("MONOTONIC_USEC=") for word in told)

@@ -54,6 +54,7 @@ def test_the_exposure_that_systemd_computes_is_at_most_what_is_promised() -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     (level,) = re.findall(r"Overall exposure level for latarnik\.service: ([0-9.]+)", done.stdout)
     assert 0 < float(level) <= EXPOSURE
+    assert f"how closed the unit is: {level} of 10" in (ROOT / "docs" / "install.md").read_text()
 
 
 def test_what_stays_exposed_is_what_the_job_needs() -> None:
@@ -90,7 +91,7 @@ def test_the_unit_says_how_it_is_started_watched_and_reloaded() -> None:
         "NotifyAccess": "main",
         "WatchdogSec": "60",
         "Restart": "on-failure",
-        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "ExecReload": '/bin/sh -c "kill -HUP ${MAINPID}"',
         "StateDirectory": "latarnik",
         "UMask": "0077",
         "LimitCORE": "0",

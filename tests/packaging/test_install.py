@@ -1,0 +1,51 @@
+"""What docs/install.md tells people to write and to copy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.packaging.built import ROOT
+from tests.support.processes import command
+from tests.systemd.unit import ours
+
+PAGE = (ROOT / "docs" / "install.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_configuration_of_the_page_is_right_with_the_credentials_that_its_drop_in_loads(tmp_path: Path) -> None:
+    (text,) = blocks("yaml")
+    loaded = re.findall(r"^LoadCredential=(.+?):/etc/latarnik/credentials/(.+)$", "\n".join(blocks("ini")), re.MULTILINE)
+    assert all(name == file for name, file in loaded)
+    config, credentials = tmp_path / "latarnik.yaml", tmp_path / "credentials"
+    config.write_text(text)
+    credentials.mkdir(mode=0o700)
+    for name, _ in loaded:
+        (credentials / name).write_text("a secret of a test\n")
+        (credentials / name).chmod(0o640)
+    env = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    done = command("check-config", "--config", str(config), env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    # And every one of them is needed.
+    for name, _ in loaded:
+        (credentials / name).rename(tmp_path / "away")
+        assert command("check-config", "--config", str(config), env=env).returncode == 2, name
+        (tmp_path / "away").rename(credentials / name)
+
+
+def test_the_files_that_the_page_copies_are_those_of_the_folder() -> None:
+    copied = set(re.findall(r"dist/(systemd/[\w.]+)", PAGE))
+    assert copied == {f"systemd/{path.name}" for path in (ROOT / "systemd").iterdir()}
+
+
+def test_the_page_puts_things_where_the_unit_and_the_command_look() -> None:
+    script = (ROOT / "systemd" / "latarnik.sh").read_text()
+    for place in ("/opt/latarnik", "/var/lib/latarnik", "/etc/latarnik/credentials"):
+        assert place in PAGE
+        assert place in script
+    assert ours().command()[0].startswith("/opt/latarnik/")
+    assert ours().one("User") == "latarnik"
+    assert f"reuid={ours().one('User')}" in script
