@@ -271,6 +271,7 @@ class Daemon:
             raise KeyError(target)
         count = await self.store.run(lambda c: queries.forget_logins(c, target))
         self.guard.forget(target)
+        self.watch.watched[target].state.forgive()
         await self.fire(target)
         return {"device": target, "forgotten": count}
 

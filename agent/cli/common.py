@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
@@ -18,7 +20,7 @@ from sqlalchemy import Connection
 from agent.app import House, find_house, read_config
 from agent.control import ask_daemon
 from agent.errors import StoreError
-from agent.store.database import FILE, daemon_lock, open_store
+from agent.store.database import FILE, open_store
 from config.settings import Settings
 
 T = TypeVar("T")
@@ -72,24 +74,30 @@ def table(*headers: str) -> Table:
     return made
 
 
-async def _no_daemon(state_dir: Path) -> bool:
-    try:
-        async with daemon_lock(state_dir, patience=0):
-            return True
-    except StoreError:
-        return False
-
-
 def daemon_runs(settings: Settings) -> bool:
-    """Whether a daemon holds this state folder. Looks only at a lock that a daemon made: one made here would belong to this user, not to the daemon's.
+    """Whether a daemon holds this state folder. It looks only at a lock that is there: one made here would belong to this user, not to the daemon's.
 
     Raises StoreError where this user may not look.
     """
-    folder = settings.state_dir
+    path = settings.state_dir / LOCK
     try:
-        return (folder / LOCK).exists() and not run_async(_no_daemon(folder))
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be looked into ({error.strerror}); run this as the user that runs latarnik, or as root") from error
+        raise _out_of_reach(path, error) from error
+    try:
+        # Shared: commands do not take each other for a daemon.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _out_of_reach(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be looked into ({error.strerror}); run this as the user that runs latarnik, or as root")
 
 
 def through_daemon(settings: Settings, command: str, target: str) -> dict[str, Any]:
@@ -108,4 +116,4 @@ def store_exists(settings: Settings) -> bool:
     try:
         return (settings.state_dir / FILE).exists()
     except OSError as error:
-        raise StoreError(f"{settings.state_dir}: cannot be looked into ({error.strerror}); run this as the user that runs latarnik, or as root") from error
+        raise _out_of_reach(settings.state_dir, error) from error

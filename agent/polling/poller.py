@@ -68,6 +68,11 @@ class PollState:
         for held in self.facets.values():
             held.due = held.not_before
 
+    def forgive(self) -> None:
+        """A person mended something: every facet's turn is now, also of those that were to wait."""
+        for held in self.facets.values():
+            held.due = held.not_before = 0.0
+
     def ask_again(self) -> None:
         """In the next poll all is read anew that the device has: an answer from memory is no second sighting."""
         for held in self.facets.values():

@@ -212,7 +212,7 @@ def tickets(c: Connection, *, state: str | None = None, case: str | None = None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """What became of logging in to `device` with one version of a credential: trying, accepted, refused or interrupted."""
+    """What became of logging in to `device` with one version of a credential: trying, accepted, refused, unanswered (once) or interrupted."""
 
     device: str
     version: str

@@ -213,7 +213,6 @@ class HttpConnection:
                 offers = await _drained(response)
                 await login.challenged(path, offers)
                 continue
-            self.sent = False
             await login.begin()
             again = login.proven and method in ("GET", "HEAD")
             response = await self._send(session, method, url, body, {**headers, "Authorization": authorization}, timeout, again=again)

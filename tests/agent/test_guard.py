@@ -270,18 +270,24 @@ async def test_cancelled_while_the_note_is_written_no_attempt_stands_on_the_disk
             await guard.before("cam", OLD, "ssh")
 
 
-async def test_a_refusal_is_written_though_the_visit_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusal_is_written_though_the_visit_is_cancelled_while_others_write(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, TurnedClock())
         await guard.before("cam", OLD, "http")
-        with held_write(monkeypatch) as (begun, go):
-            told = asyncio.create_task(guard.refused("cam", OLD, "http", "401"))
-            assert await asyncio.to_thread(begun.wait, 5)
+        go = threading.Event()
+        other = asyncio.create_task(store.run(lambda _c: go.wait(5)))
+        await asyncio.sleep(0)
+        told = asyncio.create_task(guard.refused("cam", OLD, "http", "401"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for _ in range(2):
             told.cancel()
             await asyncio.sleep(0)
-            go.set()
-            with pytest.raises(asyncio.CancelledError):
-                await told
+        assert not told.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await told
+        assert await other
         assert await state(store) == "refused"
 
 

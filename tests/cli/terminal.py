@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -56,6 +57,9 @@ def _child(arguments: tuple[str, ...], env: Mapping[str, str], user: int | None,
         os.dup2(err, 2)
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor; it lives as long as the child
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115 - as above
+        # As Python has it for a program: the test run's own rule would turn a connection that ends with the loop into an error.
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore", ResourceWarning)
         os.environ.update(env)
         if user is not None:
             os.setgroups([])

@@ -109,6 +109,21 @@ def test_where_this_user_may_not_write_or_look_into_the_state_folder(fleet: Simu
         site.state.chmod(0o700)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave a file behind that belongs to another user")
+def test_a_lock_that_another_user_left_behind_is_said_in_one_line(fleet: Simulator, open_folder: Path) -> None:
+    """Somebody once ran the daemon as root; now it runs as its own user."""
+    site = Site(folder=open_folder, fleet=fleet)
+    site.write([entry(fleet, CAMERA)])
+    site.state.mkdir()
+    (site.state / "daemon.lock").touch(mode=0o600)
+    for path in (site.folder, *site.folder.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    for words in (("run",), ("poll", CAMERA), ("list",)):
+        line = one_line(latarnik(*words, "--config", str(site.config), user=NOBODY), 1)
+        assert "daemon.lock" in line or str(site.state) in line
+        assert "Permission denied" in line
+
+
 def _damage(path: Path) -> None:
     path.write_bytes(b"SQLite format 3\0" + b"\xa5" * 4096)
 
