@@ -62,6 +62,8 @@ TIDY_EVERY = 3600
 """Seconds between two looks at the size of the evidence folder."""
 STILL = 10.0
 """A timer that has not fired for so long makes /-/healthy say so; it fires every second."""
+SELF_CHECK = 20.0
+"""Seconds for a desk's own check at the start: well within the watchdog's minute, also at a reload."""
 FAREWELL = 10.0
 """Seconds that running polls get to end (and to give their sessions back) at a stop."""
 
@@ -334,7 +336,10 @@ async def _start_collectors(stack: AsyncExitStack, house: House, used: set[str],
 async def _open_desk(stack: AsyncExitStack, plugin: DeskPlugin, desk: Desk, context: DeskContext) -> TicketDesk:
     target = await stack.enter_async_context(plugin.open(desk, context))
     try:
-        await target.self_check()
+        async with asyncio.timeout(SELF_CHECK):
+            await target.self_check()
+    except TimeoutError:
+        logger("delivery").error("desk_self_check_failed", desk=desk.name, reason="timeout", detail=f"no answer within {SELF_CHECK:.0f} s")
     except DeskError as error:
         # The desk may be down just now; its steps wait in the outbox.
         logger("delivery").error("desk_self_check_failed", desk=desk.name, reason=error.reason, detail=error.detail)

@@ -133,7 +133,7 @@ class _Web(web.Server):
         async with asyncio.timeout(10):
             while handlers := self.connections:
                 for handler in handlers:
-                    if handler.transport is not None:
+                    if handler.transport is not None and not handler.transport.is_closing():
                         handler.transport.abort()
                 await asyncio.sleep(0)  # aiohttp has no event for "the last handler has ended"; each needs a few turns of the loop
 
@@ -246,7 +246,8 @@ class _Welcome:
             if device.powered:
                 self._traffic.body_bytes += response.body_length if response.prepared else (response.content_length or 0)
                 return response
-        transport.abort()  # the cable was pulled; what is returned below reaches nobody
+        if not transport.is_closing():
+            transport.abort()  # the cable was pulled; what is returned below reaches nobody
         return web.Response(status=503)
 
 

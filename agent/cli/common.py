@@ -107,7 +107,7 @@ def through_daemon(settings: Settings, command: str, target: str) -> dict[str, A
 
 def in_store(settings: Settings, work: Callable[[Connection], T]) -> T:
     """Do it in the database ourselves, while no daemon runs."""
-    with open_store(settings.state_dir) as store, store.transaction() as connection:
+    with open_store(settings.state_dir, migrate=not daemon_runs(settings)) as store, store.transaction() as connection:
         return work(connection)
 
 

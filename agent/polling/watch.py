@@ -326,7 +326,12 @@ class Watch:
                     if incident.case:
                         return incident
                     async with watched.turn:
-                        adopted = replace(watched.incidents.get(key, incident), adopted=True)
+                        current = watched.incidents.get(key)
+                        if current is None:
+                            raise KeyError(incident_id)  # it closed while we waited for the poll to end
+                        if current.case:
+                            return current
+                        adopted = replace(current, adopted=True)
                         await self._store.run(lambda c: queries.save_incident(c, adopted))  # noqa: B023 - awaited before the loop goes on
                         watched.incidents[key] = adopted
                     self._spawn(f"poll:{watched.device.id}", self.poll(watched.device.id))

@@ -62,9 +62,13 @@ def _unusable(path: Path, why: object) -> StoreError:
     return StoreError(f"{path}: {why}; it was left as it was. Put a backup in its place, or move it away to start with an empty one")
 
 
-def _check_and_migrate(path: Path, engine: Engine) -> None:
+def _check_and_migrate(path: Path, engine: Engine, *, migrate: bool) -> None:
     if path.exists():
-        _refuse_what_is_not_ours(path)
+        revision = _refuse_what_is_not_ours(path)
+        if not migrate:
+            if revision != _scripts().get_current_head():
+                raise StoreError(f"{path}: belongs to a running daemon of an older version; restart it (systemctl restart latarnik), then ask again")
+            return
     try:
         with engine.connect() as connection:
             config = _alembic(connection)
@@ -76,8 +80,12 @@ def _check_and_migrate(path: Path, engine: Engine) -> None:
     path.chmod(0o600)
 
 
-def _refuse_what_is_not_ours(path: Path) -> None:
-    """Look at an existing file without opening it for writing."""
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
+
+
+def _refuse_what_is_not_ours(path: Path) -> str:
+    """Look at an existing file without opening it for writing; its revision, '' for an empty file."""
     try:
         raw = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     except sqlite3.Error as error:
@@ -92,7 +100,7 @@ def _refuse_what_is_not_ours(path: Path) -> None:
         raise _unusable(path, f"is damaged or no SQLite database ({error})") from error
     finally:
         raw.close()
-    known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent / "migrations")).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     strangers = [r for r in revisions if r not in known]
     if strangers:
         raise StoreError(
@@ -100,6 +108,7 @@ def _refuse_what_is_not_ours(path: Path) -> None:
         )
     if names and not revisions:
         raise _unusable(path, "is a database of something else")
+    return revisions[0] if revisions else ""
 
 
 class Store:
@@ -133,8 +142,11 @@ class Store:
 
 
 @contextmanager
-def open_store(state_dir: Path) -> Iterator[Store]:
-    """The database of `state_dir`, made if missing, migrated if older. Raises StoreError."""
+def open_store(state_dir: Path, *, migrate: bool = True) -> Iterator[Store]:
+    """The database of `state_dir`, made if missing, migrated if older. Raises StoreError.
+
+    Not `migrate`: an older one is refused, because a daemon of an older version works with it.
+    """
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -145,7 +157,7 @@ def open_store(state_dir: Path) -> Iterator[Store]:
     engine = _engine(path)
     writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
     try:
-        _check_and_migrate(path, engine)
+        _check_and_migrate(path, engine, migrate=migrate)
         yield Store(engine, writer)
     finally:
         writer.shutdown()
@@ -156,7 +168,14 @@ def open_store(state_dir: Path) -> Iterator[Store]:
 async def daemon_lock(state_dir: Path, *, patience: float = 1.0) -> AsyncIterator[None]:
     """Only one daemon a state folder: two would poll every device twice and open every ticket twice. Raises StoreError."""
     path = state_dir / "daemon.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be opened ({error.strerror}); give the state folder and all in it to the user that runs latarnik") from error
+    if os.geteuid() == 0:
+        # A command of root's must not leave a file that the service's own user cannot open.
+        owner = os.stat(state_dir)  # noqa: PTH116 - in an async function, and instant
+        os.fchown(handle, owner.st_uid, owner.st_gid)
     try:
         deadline = time.monotonic() + patience
         while True:

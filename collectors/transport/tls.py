@@ -50,5 +50,6 @@ async def certificate_sha256(host: str, port: int, context: ssl.SSLContext, time
     try:
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
     finally:
-        transport.abort()
+        if not transport.is_closing():  # Python 3.11.2 breaks at the abort of one that is closed
+            transport.abort()
     return hashlib.sha256(certificate).hexdigest()

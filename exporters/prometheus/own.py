@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import re
+import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable
@@ -54,6 +55,13 @@ OWN_METRICS = (
 )
 
 
+class _Process(ProcessCollector):
+    """The library's, which reads the time of boot from /proc/stat: our unit hides that (ProcSubset=pid), and then it would say nothing at all."""
+
+    def _boot_time(self) -> float:
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class OwnMetrics:
     """Counts what the agent does. All label values are known beforehand or bounded here."""
 
@@ -64,7 +72,7 @@ class OwnMetrics:
         made = {own.name: _make(own, self.registry) for own in OWN_METRICS}
         self._metrics = made
         self._reasons: set[tuple[str, str]] = set()
-        ProcessCollector(registry=self.registry)
+        _Process(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._info("latarnik_build_info").info({"version": agent.__version__, "python": platform.python_version()})

@@ -311,7 +311,8 @@ class AxisDevice:
 
     def _drop_connections(self) -> None:
         for transport in self._transports:
-            transport.abort()
+            if not transport.is_closing():  # Python 3.11.2 breaks at the abort of one that is closed
+                transport.abort()
         self._transports.clear()
         self._hang_over.set()
 

@@ -219,13 +219,14 @@ class VideoOs:
 
     def _drop_web(self) -> None:
         for transport in self._transports:
-            transport.abort()
+            if not transport.is_closing():  # Python 3.11.2 breaks at the abort of one that is closed
+                transport.abort()
         self._transports.clear()
         self._hang_over.set()
 
 
 def _dropped(request: web.BaseRequest) -> web.Response:
     """Cut the connection; what is returned reaches nobody."""
-    if request.transport is not None:
+    if request.transport is not None and not request.transport.is_closing():
         request.transport.abort()
     return web.Response(status=503)

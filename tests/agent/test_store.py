@@ -80,6 +80,21 @@ def test_a_newer_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     raw.close()
 
 
+def test_beside_a_running_daemon_an_older_database_is_not_migrated(tmp_path: Path) -> None:
+    with open_store(tmp_path):
+        pass
+    with open_store(tmp_path, migrate=False) as store:
+        assert store.schema()
+    with sqlite3.connect(tmp_path / FILE) as raw:
+        raw.execute("DELETE FROM alembic_version")
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type='table' AND name NOT IN ('alembic_version')").fetchall():
+            raw.execute(f"DROP TABLE {name}")
+        raw.execute("DROP TABLE alembic_version")
+    raw.close()
+    with pytest.raises(StoreError, match="restart it"), open_store(tmp_path, migrate=False):
+        pass
+
+
 def test_a_strange_database_is_not_taken_over(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as raw:
         raw.execute("CREATE TABLE recipes (name)")

@@ -279,7 +279,6 @@ def service(cell: Cell, systemd: Manager) -> Iterator[Process]:
 
 
 @as_root
-@pytest.mark.xfail(strict=True, reason="prometheus_client's ProcessCollector reads /proc/stat, which ProcSubset=pid hides, and then says nothing at all")
 def test_the_agents_own_memory_and_cpu_are_seen_without_the_systems_part_of_proc(tmp_path: Path) -> None:
     cell = closed_cell(tmp_path)
     script = (
