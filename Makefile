@@ -32,7 +32,7 @@ test: $(STAMP) debian-test-tools ## everything that must hold before a commit
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tests.generated --check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 4 --dist loadfile
 
 debian-test-tools:
 	@tests/debian_tools.sh

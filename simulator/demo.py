@@ -241,7 +241,9 @@ def _complete(stage: Stage) -> list[str]:
 
 
 def _files(stage: Stage, ticket: dict[str, Any]) -> list[Path]:
-    return sorted((stage.tickets / ticket["fields"]["case"] / "attachments").glob("*"))
+    """The files that the ticket says it has: what is being written beside them does not count."""
+    folder = stage.tickets / ticket["fields"]["case"]
+    return [folder / file["file"] for step in ticket["steps"] for file in step.get("attachments", ())]
 
 
 def _from_device(path: Path) -> bool:
