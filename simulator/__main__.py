@@ -10,8 +10,6 @@ import signal
 import sys
 from pathlib import Path
 
-import uvloop
-
 from simulator.control import control
 from simulator.fleet import demo, fleet, write_config
 from simulator.listener import serve
@@ -61,7 +59,7 @@ def main(words: list[str]) -> int:
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a connection a device, and more while polls overlap
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner() as runner:
             runner.run(run(arguments))
     except OSError as error:
         print(f"simulator: {error.strerror or error}", file=sys.stderr)  # noqa: T201 -- a command line program

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection
@@ -47,8 +46,8 @@ def configured(path: Path) -> tuple[Settings, House]:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a uvloop: asyncio's own TLS holds six times the memory a connection."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    """Run to the end on asyncio's own loop: see docs/dependencies.md for what uvloop did with a device that resets its connections."""
+    with asyncio.Runner() as runner:
         return runner.run(work)
 
 

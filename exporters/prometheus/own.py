@@ -127,7 +127,7 @@ class OwnMetrics:
     def page(self, names: frozenset[str] = frozenset(), *, openmetrics: bool) -> bytes:
         """These metrics as a whole page; with `names` only these. An OpenMetrics page ends with its `# EOF`."""
         # What restricted_registry returns has `collect`, which is all that the writers ask for.
-        registry: CollectorRegistry = self.registry.restricted_registry(names) if names else self.registry  # type: ignore[assignment]
+        registry: CollectorRegistry = self.registry.restricted_registry(names) if names else self.registry  # type: ignore[assignment]  # the library declares a narrower class than it gives
         if openmetrics:
             page: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
             return page

@@ -9,8 +9,6 @@ import asyncio
 import json
 import signal
 
-import uvloop
-
 from agent.ports import SystemClock
 from simulator.axis import product
 from simulator.axis.device import AxisDevice
@@ -79,5 +77,5 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(run())

@@ -17,7 +17,6 @@ from typing import Any
 import aiohttp
 import asyncssh
 import pytest
-import uvloop
 from aiohttp import web
 
 from config.load import load
@@ -30,9 +29,6 @@ from simulator.listener import Ports, serve
 from simulator.poly import VideoOs
 from simulator.snmp import ber
 from simulator.snmp.agent import GET
-
-LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
-both_loops = pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
 
 
 class Plain:
@@ -93,12 +89,12 @@ async def nothing_left() -> AsyncIterator[None]:
     assert asyncio.all_tasks() - before == set()
 
 
-def on(new_loop: Callable[[], asyncio.AbstractEventLoop], work: Callable[[], Any]) -> None:
+def on(work: Callable[[], Any]) -> None:
     async def watched() -> None:
         async with nothing_left():
             await work()
 
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner() as runner:
         runner.run(watched())
 
 
@@ -106,8 +102,7 @@ def url(device: Plain, ports: Ports, path: str = "/", *, secure: bool = True) ->
     return f"{'https' if secure else 'http'}://{device.address}:{ports.https if secure else ports.http}{path}"
 
 
-@both_loops
-def test_the_address_says_which_device_is_meant_on_both_ports(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_the_address_says_which_device_is_meant_on_both_ports() -> None:
     async def work() -> None:
         devices = [Plain(f"d{n}", f"127.77.8.{n}") for n in range(1, 21)]
         async with serve(devices) as ports, aiohttp.ClientSession() as session:
@@ -117,11 +112,10 @@ def test_the_address_says_which_device_is_meant_on_both_ports(new_loop: Callable
                         assert await answer.text() == f"{device.name} {'https' if secure else 'http'} body"
             assert (ports.traffic.connections, ports.traffic.handshakes, ports.traffic.requests) == (40, 20, 40)
 
-    on(new_loop, work)
+    on(work)
 
 
-@both_loops
-def test_requests_ride_on_one_connection(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_requests_ride_on_one_connection() -> None:
     async def work() -> None:
         device = Plain("d", "127.77.8.1")
         async with serve([device]) as ports, aiohttp.ClientSession() as session:
@@ -130,11 +124,10 @@ def test_requests_ride_on_one_connection(new_loop: Callable[[], asyncio.Abstract
                     assert answer.status == 200
             assert (ports.traffic.connections, ports.traffic.requests) == (1, 5)
 
-    on(new_loop, work)
+    on(work)
 
 
-@both_loops
-def test_an_unknown_address_and_an_unpowered_device_reset_the_connection(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_an_unknown_address_and_an_unpowered_device_reset_the_connection() -> None:
     async def work() -> None:
         device = Plain("d", "127.77.8.1")
         device.powered = False
@@ -152,11 +145,10 @@ def test_an_unknown_address_and_an_unpowered_device_reset_the_connection(new_loo
                     with pytest.raises(ConnectionResetError):
                         await asyncio.wait_for(connected(address, port), 2)
 
-    on(new_loop, work)
+    on(work)
 
 
-@both_loops
-def test_leaving_closes_what_hangs_is_idle_or_half_open(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_leaving_closes_what_hangs_is_idle_or_half_open() -> None:
     async def work() -> None:
         device = Plain("d", "127.77.8.1", shell=True)
         async with aiohttp.ClientSession() as session:
@@ -176,11 +168,10 @@ def test_leaving_closes_what_hangs_is_idle_or_half_open(new_loop: Callable[[], a
             with pytest.raises(aiohttp.ClientError):
                 await session.get(url(device, ports), ssl=False)
 
-    on(new_loop, work)
+    on(work)
 
 
-@both_loops
-def test_a_shell_shows_the_key_of_its_device_and_lets_in_whom_it_knows(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_a_shell_shows_the_key_of_its_device_and_lets_in_whom_it_knows() -> None:
     async def work() -> None:
         with_shell, without = Plain("d1", "127.77.8.1", shell=True), Plain("d2", "127.77.8.2")
         async with serve([with_shell, without]) as ports:
@@ -194,11 +185,10 @@ def test_a_shell_shows_the_key_of_its_device_and_lets_in_whom_it_knows(new_loop:
                 await asyncssh.connect("127.77.8.2", ports.ssh, password="right", **options)
             assert ports.traffic.ssh_connections == 2
 
-    on(new_loop, work)
+    on(work)
 
 
-@both_loops
-def test_clients_that_break_off_leave_no_trace(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_clients_that_break_off_leave_no_trace() -> None:
     async def work() -> None:
         device = Plain("d", "127.77.8.1")
         async with serve([device]) as ports, aiohttp.ClientSession() as session:
@@ -214,11 +204,10 @@ def test_clients_that_break_off_leave_no_trace(new_loop: Callable[[], asyncio.Ab
             async with session.get(url(device, ports), ssl=False) as answer:
                 assert answer.status == 200
 
-    on(new_loop, work)
+    on(work)
 
 
-@both_loops
-def test_a_fleet_answers_in_one_process_over_http_and_snmp(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_a_fleet_answers_in_one_process_over_http_and_snmp() -> None:
     bindings = ber.sequence(ber.sequence(ber.oid((1, 3, 6, 1, 2, 1, 1, 5, 0)), ber.NULL_VALUE))
     pdu = ber.sequence(ber.integer(1), ber.integer(0), ber.integer(0), bindings, tag=GET)
     sys_name = ber.sequence(ber.integer(1), ber.octets(fleet.COMMUNITY), pdu)
@@ -244,7 +233,7 @@ def test_a_fleet_answers_in_one_process_over_http_and_snmp(new_loop: Callable[[]
             assert len(serials) == 300
             assert await asyncio.to_thread(ask_all, addresses, ports.snmp) == set(addresses)
 
-    on(new_loop, work)
+    on(work)
 
 
 async def test_a_cable_that_is_pulled_during_an_answer_cuts_the_connection() -> None:
