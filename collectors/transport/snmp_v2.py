@@ -28,6 +28,21 @@ _NEVER = 3600.0  # gufo's own timer runs anew at every datagram; ours bounds the
 class _Session(SnmpSession):
     """A session that shows how a walk ended: gufo's own iterator hides the marker that it saw what lies beyond."""
 
+    async def _recv(self, receiver: Callable[[], T]) -> T:
+        """gufo's, without `asyncio.wait_for`: in Python 3.11 that loses a cancellation, and so our time-out, when a datagram comes in the same instant."""
+        loop = asyncio.get_running_loop()
+        while True:
+            readable: asyncio.Future[None] = loop.create_future()
+            loop.add_reader(self._fd, _set, readable)
+            try:
+                await readable
+            finally:
+                loop.remove_reader(self._fd)
+            try:
+                return receiver()
+            except BlockingIOError:
+                continue
+
     async def rows(self, place: GetIter) -> Rows:
         """The next rows of a walk; None at the end says the prefix was left. Empty: the device said no more, for whatever reason."""
         try:
@@ -43,6 +58,11 @@ class _Session(SnmpSession):
             return [await self._recv(lambda: self._sock.recv_get_next(place))]
         except StopAsyncIteration:
             return []
+
+
+def _set(readable: asyncio.Future[None]) -> None:
+    if not readable.done():
+        readable.set_result(None)
 
 
 class CommunityConnection:
