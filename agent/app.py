@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from agent import __version__, plugins
 from agent.control import ControlError, serve_control
-from agent.delivery.outbox import Courier, lengths
+from agent.delivery.outbox import Courier
 from agent.diagnosis.evaluate import evaluate, overridden
 from agent.diagnosis.retention import expendable, measure, remove
 from agent.errors import DeskError, StoreError
@@ -224,7 +224,7 @@ class Daemon:
             logger("evidence").info("old_evidence_removed", cases=[f.case for f in going], bytes=sum(f.size for f in going))
 
     async def _tell_queue(self) -> None:
-        counts = lengths(await self.store.run(queries.queued))
+        counts = await self.store.run(queries.queue_lengths)
         for desk in self.couriers:
             length, oldest = counts.get(desk, (0, None))
             for observer in self.observers:

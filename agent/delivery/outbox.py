@@ -7,7 +7,7 @@ it is looked for at the desk before it is sent again; a desk that cannot tell (m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -216,14 +216,3 @@ def pick(waiting: list[Queued], now: datetime) -> tuple[Queued | None, float]:
             return first, 0.0
         soonest = min(soonest, wait)
     return None, max(soonest, 0.05)
-
-
-def lengths(waiting: list[Queued]) -> Mapping[str, tuple[int, datetime | None]]:
-    """For each desk: how many steps wait to be sent, and since when the oldest does. What is held for completeness does not count."""
-    found: dict[str, tuple[int, datetime | None]] = {}
-    for item in waiting:
-        if item.state is StepState.HELD:
-            continue
-        length, oldest = found.get(item.step.desk, (0, None))
-        found[item.step.desk] = (length + 1, item.created_at if oldest is None else min(oldest, item.created_at))
-    return found

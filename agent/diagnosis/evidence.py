@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,11 +64,12 @@ async def collect(
     snapshot: Snapshot | None,
     history: History,
     reachable: bool,
-    heavy: bool,
+    heavy: Callable[[], bool],
     have: frozenset[str],
     clock: Clock,
 ) -> Evidence:
-    """Fetch what the vendor's table names and is not in `have` yet into `folder`; without `heavy` only what does not disturb a call (promise 3).
+    """Fetch what the vendor's table names and is not in `have` yet into `folder`; while not `heavy()` only what does not
+    disturb a call (promise 3): a call may begin while the files before it are fetched, so it is asked anew for each file.
 
     Raises nothing but cancellation and OSError of the disk.
     """
@@ -83,7 +84,7 @@ async def collect(
     for item in plugin.evidence:
         if item.name in had or item.fallback_for in had:
             continue
-        if not item.light and not heavy:
+        if not item.light and not heavy():
             if item.fallback_for not in deferred:
                 deferred.append(item.name)
             continue

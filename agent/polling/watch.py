@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from agent.diagnosis.evaluate import Evaluation, due, evaluate
 from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
-from agent.diagnosis.machine import Change, Turn
+from agent.diagnosis.machine import LONGEST_GAP, Change, Turn
 from agent.logs import logger
 from agent.model import Case, Check, Device, History, Incident, IncidentState, Snapshot, Step, StepKind
 from agent.polling import casework
@@ -182,7 +182,7 @@ class Watch:
             if evaluation is not None:
                 await self._settle(watched, snapshot, evaluation, was)
         finally:
-            if any(_undecided(i) for i in watched.incidents.values()):
+            if any(_undecided(i, snapshot.at) for i in watched.incidents.values()):
                 watched.state.ask_again()
             # Also when nothing can be written down: what was read is the newest there is.
             self._show(watched)
@@ -274,12 +274,11 @@ class Watch:
             return
         for case in [k for k in self._waiting.values() if k.device in mine and k.id not in self._collecting]:
             given_up = (snapshot.at - case.opened_at).total_seconds() > EVIDENCE_WAIT
-            free = snapshot.reachable and snapshot.in_use is False
-            if free or given_up or case.evidence_state == "pending":
+            if _free(snapshot) or given_up or case.evidence_state == "pending":
                 self._collecting.add(case.id)
-                self._spawn(f"evidence:{case.id}", self._collect(watched, case, heavy=free, last=free or given_up or not snapshot.reachable))
+                self._spawn(f"evidence:{case.id}", self._collect(watched, case, last=given_up or not snapshot.reachable))
 
-    async def _collect(self, watched: Watched, case: Case, *, heavy: bool, last: bool) -> None:
+    async def _collect(self, watched: Watched, case: Case, *, last: bool) -> None:
         snapshot = watched.snapshot
         try:
             try:
@@ -291,7 +290,7 @@ class Watch:
                     snapshot=snapshot,
                     history=watched.history,
                     reachable=snapshot is not None and snapshot.reachable,
-                    heavy=heavy,
+                    heavy=lambda: _free(watched.snapshot),
                     have=frozenset(a.name for a in case.evidence),
                     clock=self._clock,
                 )
@@ -390,9 +389,16 @@ def _open_ticket(row: queries.TicketRow, case: Case) -> OpenTicket:
     return OpenTicket(case=row.case, desk=row.desk, ref=row.ref.ref, url=row.ref.url, severity=case.fault.severity.value, opened_at=case.opened_at)
 
 
-def _undecided(incident: Incident) -> bool:
-    """Whether the next polls decide what becomes of it."""
-    return incident.state is IncidentState.SUSPECTED or incident.returned_since is not None or (incident.active and incident.gone_since is not None)
+def _undecided(incident: Incident, now: datetime) -> bool:
+    """Whether the next polls decide what becomes of it. One of which nothing was heard for long does not make us ask all facets for ever."""
+    heard = max(incident.last_seen, incident.gone_since or incident.last_seen)
+    open_question = incident.state is IncidentState.SUSPECTED or incident.returned_since is not None or (incident.active and incident.gone_since is not None)
+    return open_question and now - heard < LONGEST_GAP
+
+
+def _free(snapshot: Snapshot | None) -> bool:
+    """Whether something heavy may run: the device answered, and said that it is not in use (promise 3)."""
+    return snapshot is not None and snapshot.reachable and snapshot.in_use is False
 
 
 def _worth_a_write(incident: Incident, before: Incident | None) -> bool:

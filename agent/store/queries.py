@@ -174,6 +174,13 @@ def queued(c: Connection, *, desk: str | None = None, case: str | None = None, s
     ]
 
 
+def queue_lengths(c: Connection) -> dict[str, tuple[int, datetime]]:
+    """For each desk with a queue: how many steps wait to be sent, and since when the oldest does. What is held for completeness does not count."""
+    waiting = [s.value for s in OPEN_STEPS if s is not StepState.HELD]
+    query = select(outbox.c.desk, func.count(), func.min(outbox.c.created_at)).where(outbox.c.state.in_(waiting)).group_by(outbox.c.desk)
+    return {desk: (count, datetime.fromtimestamp(oldest, UTC)) for desk, count, oldest in c.execute(query)}
+
+
 def interrupted_to_unknown(c: Connection) -> int:
     """At start: what was being sent when we died may have arrived. Returns how many."""
     done = c.execute(update(outbox).where(outbox.c.state == StepState.SENDING).values(state=StepState.UNKNOWN.value))

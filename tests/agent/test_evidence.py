@@ -86,7 +86,7 @@ async def run(tmp_path: Path, *items: EvidenceItem, **changes: Any) -> Evidence:
         start=lambda _: (_ for _ in ()).throw(AssertionError),
     )
     history = History(identity=Identity(serial="S1", model="M"))
-    values = {"reachable": True, "heavy": True, "have": frozenset[str](), **changes}
+    values = {"reachable": True, "heavy": lambda: True, "have": frozenset[str](), **changes}
     return await collect(DEVICE, plugin, ToyCollector(), folder=tmp_path / "case", snapshot=None, history=history, clock=TurnedClock(), **values)
 
 
@@ -141,12 +141,19 @@ async def test_an_unreachable_device_gives_what_is_known_and_why_there_is_no_mor
 
 async def test_a_device_in_use_is_asked_only_for_what_does_not_disturb_and_the_rest_waits(tmp_path: Path) -> None:
     items = (item("light.txt", b"light", light=True), item("bundle.tar", b"heavy"), item("small.txt", b"small", fallback_for="bundle.tar"))
-    first = await run(tmp_path, *items, heavy=False)
+    first = await run(tmp_path, *items, heavy=lambda: False)
     assert {a.name for a in first.artifacts} == {OWN_VIEW, "light.txt"}
     assert first.deferred == ("bundle.tar",)
     second = await run(tmp_path, *items, have=frozenset(a.name for a in first.artifacts))
     assert {a.name for a in second.artifacts} == {"bundle.tar"}
     assert second.deferred == ()
+
+
+async def test_a_call_that_begins_while_files_are_fetched_holds_back_the_heavy_ones(tmp_path: Path) -> None:
+    free = iter([True, False])
+    evidence = await run(tmp_path, item("first.tar", b"heavy"), item("light.txt", b"light", light=True), item("second.tar", b"heavy"), heavy=lambda: next(free))
+    assert {a.name for a in evidence.artifacts} == {OWN_VIEW, "first.tar", "light.txt"}
+    assert evidence.deferred == ("second.tar",)
 
 
 async def test_a_substitute_is_fetched_only_when_the_first_choice_fails(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ async def test_what_was_accepted_needs_no_note_and_survives_a_kill(tmp_path: Pat
     with open_store(tmp_path) as store:
         await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
         await StoredGuard(store, clock).before("cam", OLD, "http")
+        assert [await store.run(lambda c: queries.load_login(c, "cam", OLD.version))] != [None]
+        assert await store.run(queries.blocked_logins) == []
 
 
 async def test_an_attempt_without_an_answer_to_the_credential_is_taken_back_and_another_versions_refusal_is_not(tmp_path: Path) -> None:
@@ -121,6 +123,7 @@ async def test_a_way_that_is_cancelled_in_the_middle_does_not_block_the_others_f
         await guard.accepted("cam", OLD, "http")
         async with asyncio.timeout(5):
             await guard.before("cam", OLD, "ssh")
+        assert not guard.blocked("cam")
 
 
 async def silence(guard: PassingGuard, clock: TurnedClock, way: str = "http") -> None:
@@ -179,6 +182,8 @@ async def test_unblock_ends_a_pause_at_once(tmp_path: Path) -> None:
         await guard.before("cam", OLD, "http")
         await guard.unclear("cam", OLD, "http", sent=True)
         await store.run(lambda c: queries.forget_logins(c, "cam"))
+        with pytest.raises(Busy):
+            await guard.before("cam", OLD, "ssh")
         guard.forget("cam")
         await guard.before("cam", OLD, "http")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from agent.delivery.outbox import GIVE_UP_AFTER, RETRY, Courier, lengths, pick
+from agent.delivery.outbox import GIVE_UP_AFTER, RETRY, Courier, pick
 from agent.errors import DeskError
 from agent.model import Artifact, Step, StepKind, StepState, TicketDraft, TicketRef
 from agent.store import queries
@@ -276,7 +276,7 @@ async def test_news_wakes_the_courier_at_once(room: Room) -> None:
 async def test_the_queue_counts_what_waits_and_not_what_is_held(room: Room) -> None:
     await room.write(make_step("c1", 1, StepKind.CREATE), state=StepState.HELD)
     await room.write(make_step("c2", 1, StepKind.CREATE), make_step("c2", 2, StepKind.COMMENT))
-    assert lengths(await room.store.run(queries.queued)) == {"box": (2, room.clock.now())}
+    assert await room.store.run(queries.queue_lengths) == {"box": (2, room.clock.now())}
 
 
 def test_nothing_waiting_waits_and_never_spins() -> None:

@@ -442,6 +442,40 @@ async def test_values_of_a_device_that_is_no_longer_polled_are_no_longer_shown(t
         assert here.up("codec") is False
 
 
+async def test_a_call_that_begins_during_the_evidence_leaves_the_bundle_for_its_end(tmp_path: Path, plans: Any) -> None:
+    toy, clock = Toy(), TurnedClock()
+    with site(tmp_path, plans, toy, clock) as here:
+        await here.polls(2)
+        toy.lamp = "out"
+        await here.polls(2)
+        await here.watch.poll("codec")
+        toy.in_use = True
+        clock.turn(60)
+        await here.watch.poll("codec")
+        while here.tasks:
+            await here.tasks.pop()
+        assert toy.fetched == ["status.txt"]
+        assert [c.evidence_state for c in await here.cases()] == ["partial"]
+        toy.in_use = False
+        await here.polls(2)
+        assert toy.fetched == ["status.txt", "bundle.tar"]
+        assert [c.evidence_state for c in await here.cases()] == ["done"]
+
+
+async def test_a_suspicion_of_which_nothing_more_is_heard_does_not_have_every_facet_asked_for_ever(tmp_path: Path, plans: Any) -> None:
+    toy, clock = Toy(), TurnedClock()
+    with site(tmp_path, plans, toy, clock) as here:
+        await here.polls(2)
+        toy.lamp = "out"
+        await here.polls(1)
+        watched = here.watch.watched["codec"]
+        assert watched.state.facets["state"].due == watched.state.facets["state"].not_before
+        watched.plugin = replace(PLUGIN, rules=())
+        await here.polls(31)
+        assert watched.incidents, "silence did not close it"
+        assert watched.state.facets["state"].due > watched.state.facets["state"].not_before
+
+
 async def test_a_clock_set_back_a_day_opens_nothing_and_closes_nothing(tmp_path: Path, plans: Any) -> None:
     toy, clock = Toy(), TurnedClock()
     with site(tmp_path, plans, toy, clock) as here:

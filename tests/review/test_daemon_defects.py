@@ -17,7 +17,7 @@ import pytest
 
 from agent import app
 from agent.app import Daemon, find_house, poll_configured, read_config
-from agent.errors import LatarnikError
+from agent.errors import LatarnikError, StoreError
 from agent.inventory import build
 from agent.model import HttpCredential, Secret
 from agent.polling.guard import StoredGuard
@@ -156,7 +156,9 @@ async def test_a_command_that_looks_whether_the_daemon_runs_does_not_keep_it_fro
     release.start()
     try:
         async with daemon_lock(tmp_path):
-            pass
+            with pytest.raises(StoreError, match="another latarnik"):
+                async with daemon_lock(tmp_path, patience=0):
+                    raise AssertionError("two hold it")
     finally:
         release.join()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -92,11 +91,21 @@ async def test_a_desk_that_is_down_while_an_outcome_is_unknown_is_asked_ever_mor
     assert room.clock.monotonic() - start > sum(RETRY), "a desk that is down for a night is not hammered"
 
 
+class Walked(list[Queued]):
+    """Counts how often somebody goes through it."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Queued]:
+        self.walks += 1
+        return super().__iter__()
+
+
 def test_choosing_the_next_of_many_steps_does_not_hold_the_loop() -> None:
     """A power cut: two thousand cases of two steps each for one desk. It is chosen anew after each delivered step."""
     now = TurnedClock().now()
     later = now + timedelta(minutes=5)
-    waiting = [
+    waiting = Walked(
         Queued(
             step=make_step(f"c{case}", seq, StepKind.CREATE if seq == 1 else StepKind.ATTACH),
             state=StepState.PENDING,
@@ -107,10 +116,9 @@ def test_choosing_the_next_of_many_steps_does_not_hold_the_loop() -> None:
         )
         for case in range(2000)
         for seq in (1, 2)
-    ]
-    started = time.process_time()
+    )
     assert pick(waiting, now)[0] is None
-    assert time.process_time() - started < 0.1
+    assert waiting.walks == 1, "however many cases wait, the queue is walked once"
 
 
 async def test_what_follows_from_a_delivery_and_fails_does_not_end_the_courier(room: Room) -> None:
