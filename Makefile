@@ -34,6 +34,9 @@ test: $(STAMP) debian-test-tools ## everything that must hold before a commit
 	$(BIN)/python -m tests.generated --check
 	$(BIN)/pytest -n 4 --dist loadfile
 
+test-promises: $(STAMP) debian-test-tools ## the tests of the ten promises, as a table; LONG=1 tries each much oftener and writes docs/promises.md
+	$(if $(LONG),LATARNIK_LONG=1 )$(BIN)/pytest -m promise -n 2 --dist loadfile --promises $(if $(LONG),--timeout 3600 --promises-page docs/promises.md)
+
 debian-test-tools:
 	@tests/debian_tools.sh
 
@@ -57,4 +60,4 @@ dist: $(STAMP) ## dist/ with all that a site server needs: wheel, locked depende
 clean: ## remove what make made
 	rm -rf $(VENV) demo-out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 
-.PHONY: help setup demo test debian-test-tools format generated lock dist clean
+.PHONY: help setup demo test test-promises debian-test-tools format generated lock dist clean

@@ -1,0 +1,34 @@
+"""The options and fixtures of every test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.promises import Table, Tried
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promises", action="store_true", help="print a table of the promises and what was tried against each")
+    parser.addoption("--promises-page", default="", help="write that table into this page, in place of the one that ends it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (config.getoption("--promises") or config.getoption("--promises-page")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Table(), "promises")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # under xdist the rows' numbers come from the workers
+        Table().pytest_collection_modifyitems(items)
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Tried:
+    """Say what a test tried, and how often: `tried("kills at random points", 200)`."""
+
+    def say(what: str, count: int) -> None:
+        record_property("tried", f"{count:,} {what}")
+
+    return say

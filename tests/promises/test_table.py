@@ -1,0 +1,48 @@
+"""The table that `make test-promises` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+ROOT = Path(__file__).resolve().parents[2]
+
+TESTS = """
+import pytest
+
+@pytest.mark.promise(2)
+def test_holds(tried):
+    tried("kills", 1200)
+
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+def test_does_not_hold(tried):
+    tried("restarts", 3)
+    assert False
+
+def test_of_something_else():
+    pass
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_each_promise_shows_its_tests_with_what_was_tried_and_a_failure_as_such(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    page = pytester.path / "page.md"
+    page.write_text("# Promises\n\n| promise | of the last run |\n")
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text())
+    pytester.makepyprojecttoml('[tool.pytest.ini_options]\nmarkers = ["promise(number): x"]\n')
+    pytester.makepyfile(test_them=TESTS)
+    result = pytester.runpytest_subprocess(
+        "--import-mode=importlib", f"--rootdir={pytester.path}", "-p", "no:cacheprovider", "--promises", "--promises-page", str(page), *workers
+    )
+    lines = [line.split() for line in result.outlines if "test_them.py::" in line and line[0].isdigit()]
+    assert lines == [
+        ["1", "test_them.py::test_does_not_hold", "failed", "3", "restarts"],
+        ["2", "test_them.py::test_does_not_hold", "failed", "3", "restarts"],
+        ["2", "test_them.py::test_holds", "passed", "1,200", "kills"],
+    ]
+    assert page.read_text().startswith("# Promises\n\n| promise | test |")
+    assert "| 2 | [`test_holds`](../test_them.py) | 1,200 kills | passed |" in page.read_text()
+    assert "of the last run" not in page.read_text()
