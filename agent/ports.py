@@ -220,6 +220,8 @@ class CollectorPlugin:
 
     `rules` are pure: (snapshot, history) → judgements. `checklist` answers the vendor's own questions for a case.
     `evidence` is in the order in which it is fetched. `start` gives the running collector.
+    `shown_by`: the facets whose answers show a fault, by its code; where several can, each of them alone does. The published detection
+    times are computed from it (promise 7).
     """
 
     name: str
@@ -231,6 +233,7 @@ class CollectorPlugin:
     evidence: tuple[EvidenceItem, ...]
     checklist: Callable[[Snapshot | None, History, Fault, Device], tuple[Check, ...]]
     start: Callable[[Services], AbstractAsyncContextManager[Collector]]
+    shown_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 # --- a ticket desk ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from agent import plugins
 from agent.catalogue import COMMON_FAULTS, DEVICE_METRICS, READING_METRICS
 from agent.model import FaultSpec, MetricKind, MetricSpec
 from agent.model.reading import UNKNOWN
+from agent.polling.detection import EXCLUDED, detections
+from agent.polling.poller import BASE_INTERVAL
+from agent.ports import CollectorPlugin
 from config import reference
 from exporters.grafana.fleet import dashboard_json
 from exporters.prometheus.own import OWN_METRICS
@@ -45,6 +48,8 @@ FAULTS_INTRODUCTION = f"""\
 {NOTE}
 A fault counts once it has lasted for *hold* and was seen in at least *seen* polls in a row, and is over once it has been gone for *clear*
 and was not seen in *gone* polls. `faults:` in the configuration changes these for a site. A fault without a ticket is shown and exported only.
+*At the latest* is the worst case from its beginning until it counts, on a device that is polled once a minute; `latarnik detection` computes it for
+a site's configuration. It leaves out: {"; ".join(EXCLUDED)}.
 """
 
 
@@ -72,7 +77,7 @@ def faults_page() -> str:
         FAULTS_INTRODUCTION,
         f"\n## All devices\n\n{_faults(COMMON_FAULTS)}",
     ]
-    parts += [f"\n## {name}\n\n{_faults(plugin.faults)}" for name, plugin in sorted(plugins.collectors().items())]
+    parts += [f"\n## {name}\n\n{_faults(plugin.faults, plugin)}" for name, plugin in sorted(plugins.collectors().items())]
     return "".join(parts)
 
 
@@ -100,19 +105,26 @@ def _device_table(metrics: Iterable[MetricSpec]) -> str:
     return _table(METRIC_COLUMNS, rows)
 
 
-def _faults(faults: Iterable[FaultSpec]) -> str:
+def _at_the_latest(spec: FaultSpec, plugin: CollectorPlugin | None) -> str:
+    plugins_of = [plugin] if plugin is not None else list(plugins.collectors().values())
+    found = {d.seconds for p in plugins_of for d in detections(p, {spec.code: spec}, BASE_INTERVAL) if d.seconds is not None}
+    return " to ".join(_duration(seconds) for seconds in sorted(found)) or "not known"
+
+
+def _faults(faults: Iterable[FaultSpec], plugin: CollectorPlugin | None = None) -> str:
     rows = [
         (
             f"`{f.code}`",
             f.severity.value,
             f"{_duration(f.hold)}, {f.hits}",
             f"{_duration(f.clear)}, {f.misses}",
+            _at_the_latest(f, plugin),
             "yes" if f.ticket else "no",
             f"{f.title.en}<br>{f.title.pl}",
         )
         for f in sorted(faults, key=lambda f: f.code)
     ]
-    return _table(("Code", "Severity", "Hold, seen", "Clear, gone", "Ticket", "Title"), rows)
+    return _table(("Code", "Severity", "Hold, seen", "Clear, gone", "At the latest", "Ticket", "Title"), rows)
 
 
 def _labels(labels: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from agent import logs
-from agent.cli import cases, daemon, demo, device, fleet
+from agent.cli import cases, daemon, demo, detection, device, fleet
 from agent.errors import LatarnikError
 from config.errors import ConfigError
 
@@ -27,6 +27,7 @@ app.command("trust")(fleet.trust)
 app.command("unblock")(fleet.unblock)
 app.command("adopt")(cases.adopt)
 app.add_typer(cases.app, name="case")
+app.command("detection")(detection.detection)
 app.command("demo")(demo.demo)
 app.command("version")(daemon.version)
 

@@ -11,7 +11,7 @@ from agent.ports import CollectorPlugin, Facet, Services
 from collectors.axis.client import AxisClient
 from collectors.axis.evidence import EVIDENCE, checklist
 from collectors.axis.facets import FACETS
-from collectors.axis.faults import FAULTS
+from collectors.axis.faults import FAULTS, SHOWN_BY
 from collectors.axis.metrics import METRICS
 from collectors.axis.rules import RULES
 from collectors.axis.settings import AxisSettings
@@ -64,4 +64,5 @@ PLUGIN = CollectorPlugin(
     evidence=EVIDENCE,
     checklist=checklist,
     start=start,
+    shown_by=SHOWN_BY,
 )

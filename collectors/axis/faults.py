@@ -143,3 +143,23 @@ FAULTS = (
         ticket=False,
     ),
 )
+
+SHOWN_BY = {
+    "device.login_refused": ("temperatures",),
+    "device.identity_mismatch": ("identity", "identity_account"),
+    "device.rebooted": ("readiness", "snmp_system"),
+    "device.rebooting": ("readiness", "snmp_system"),
+    NOT_READY: ("readiness",),
+    NEEDS_SETUP: ("readiness",),
+    CRASHED: ("firmware",),
+    PENDING_COMMIT: ("firmware",),
+    TEMPERATURE_HIGH: ("temperatures", "snmp_health"),
+    TEMPERATURE_LOW: ("temperatures", "snmp_health"),
+    SENSOR_FAILED: ("snmp_health",),
+    FAN_FAILED: ("temperatures", "snmp_health"),
+    HEATER_FAILED: ("temperatures",),
+    POWER_SUPPLY_FAILED: ("snmp_health",),
+    STORAGE_FAILED: ("storage", "storage_health", "snmp_health"),
+    STORAGE_WORN: ("storage_health",),
+}
+"""Which facets' answers show a fault: the slowest of them gives the published detection time."""

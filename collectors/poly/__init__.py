@@ -5,7 +5,7 @@ from collectors.poly.checklist import checklist
 from collectors.poly.collector import start
 from collectors.poly.evidence import EVIDENCE
 from collectors.poly.facets import FACETS
-from collectors.poly.faults import FAULTS
+from collectors.poly.faults import FAULTS, SHOWN_BY
 from collectors.poly.metrics import METRICS
 from collectors.poly.rules import RULES
 from collectors.poly.settings import PolySettings
@@ -20,4 +20,5 @@ PLUGIN = CollectorPlugin(
     evidence=EVIDENCE,
     checklist=checklist,
     start=start,
+    shown_by=SHOWN_BY,
 )

@@ -142,3 +142,21 @@ FAULTS = (
         hits=2,
     ),
 )
+
+SHOWN_BY = {
+    "device.identity_mismatch": ("system",),
+    "device.rebooted": ("system",),
+    "device.rebooting": ("system",),
+    STATUS_DOWN: ("status", "use"),
+    PERIPHERAL_MISSING: ("peripherals",),
+    CAMERA_DOWN: ("cameras",),
+    MICROPHONE_NONE: ("audio",),
+    LAN_DEGRADED: ("system",),
+    UPDATING_LONG: ("system",),
+    NOT_READY: ("system",),
+    REBOOT_NEEDED: ("system",),
+    TIME_SERVER_DOWN: ("system",),
+    LOG_FULL: ("status",),
+    SESSIONS_FULL: ("system",),
+}
+"""Which facets' answers show a fault: the slowest of them gives the published detection time."""
