@@ -106,6 +106,7 @@ PLUGIN = CollectorPlugin(
     evidence=(),
     checklist=lambda snapshot, history, fault, device: (),
     start=start,
+    shown_by={"toy.lamp.out": ("state",)},
 )
 '''
 
