@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.promises import Table, Tried
+from tests.support.promises import Table, Tried, mark_what_is_named, note_promises
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,9 +19,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Table(), "promises")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` picks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if hasattr(config, "workerinput"):  # under xdist the rows' numbers come from the workers
-        Table().pytest_collection_modifyitems(items)
+    readme = config.rootpath / "README.md"
+    if readme.exists():
+        mark_what_is_named(items, readme.read_text(encoding="utf-8"))
+    note_promises(items)
 
 
 @pytest.fixture

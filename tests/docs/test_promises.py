@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from tests.docs.pages import ROOT, page
-
-_TEST = re.compile(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)")
+from tests.support.promises import NAMED, promised
 
 
 def _promises() -> dict[int, str]:
-    text = "\n".join(line for _, line in page("README.md").prose)
-    section = text.partition("## What it promises")[2].partition("\n## ")[0]
-    parts = re.split(r"^(\d+)\. ", section, flags=re.MULTILINE)
-    return {int(number): body for number, body in zip(parts[1::2], parts[2::2], strict=True)}
+    return promised("\n".join(line for _, line in page("README.md").prose))
 
 
 def test_there_are_ten_and_each_is_proven_or_says_that_it_is_not() -> None:
     promises = _promises()
     assert list(promises) == list(range(1, 11))
-    assert [number for number, text in promises.items() if not _TEST.search(text) and "not yet" not in text.lower()] == []
+    assert [number for number, text in promises.items() if not NAMED.search(text) and "not yet" not in text.lower()] == []
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = [match.groups() for text in _promises().values() for match in _TEST.finditer(text)]
+    named = [match.groups() for text in _promises().values() for match in NAMED.finditer(text)]
     assert len(named) > 20
     missing = []
     for function, file in named:

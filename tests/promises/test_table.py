@@ -22,9 +22,14 @@ def test_does_not_hold(tried):
     tried("restarts", 3)
     assert False
 
+@pytest.mark.parametrize("case", "abc")
+def test_named_in_the_readme(case):
+    assert case != "x"
+
 def test_of_something_else():
     pass
 """
+README = "## What it promises\n\n1. **One**\n   [`test_named_in_the_readme`](tests/test_them.py)\n2. **Two**\n\n## Else\n"
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
@@ -33,16 +38,18 @@ def test_each_promise_shows_its_tests_with_what_was_tried_and_a_failure_as_such(
     page.write_text("# Promises\n\n| promise | of the last run |\n")
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text())
     pytester.makepyprojecttoml('[tool.pytest.ini_options]\nmarkers = ["promise(number): x"]\n')
-    pytester.makepyfile(test_them=TESTS)
+    (pytester.mkdir("tests") / "test_them.py").write_text(TESTS)
+    (pytester.path / "README.md").write_text(README)
     result = pytester.runpytest_subprocess(
         "--import-mode=importlib", f"--rootdir={pytester.path}", "-p", "no:cacheprovider", "--promises", "--promises-page", str(page), *workers
     )
     lines = [line.split() for line in result.outlines if "test_them.py::" in line and line[0].isdigit()]
     assert lines == [
-        ["1", "test_them.py::test_does_not_hold", "failed", "3", "restarts"],
-        ["2", "test_them.py::test_does_not_hold", "failed", "3", "restarts"],
-        ["2", "test_them.py::test_holds", "passed", "1,200", "kills"],
+        ["1", "tests/test_them.py::test_does_not_hold", "failed", "3", "restarts"],
+        ["1", "tests/test_them.py::test_named_in_the_readme", "passed", "3", "cases"],
+        ["2", "tests/test_them.py::test_does_not_hold", "failed", "3", "restarts"],
+        ["2", "tests/test_them.py::test_holds", "passed", "1,200", "kills"],
     ]
     assert page.read_text().startswith("# Promises\n\n| promise | test |")
-    assert "| 2 | [`test_holds`](../test_them.py) | 1,200 kills | passed |" in page.read_text()
+    assert "| 2 | [`test_holds`](../tests/test_them.py) | 1,200 kills | passed |" in page.read_text()
     assert "of the last run" not in page.read_text()
