@@ -37,8 +37,20 @@ test: $(STAMP) debian-test-tools ## everything that must hold before a commit
 test-promises: $(STAMP) debian-test-tools ## the tests of the ten promises, as a table; LONG=1 tries each much oftener and writes docs/promises.md
 	$(if $(LONG),LATARNIK_LONG=1 )$(BIN)/pytest -m promise -n 2 --dist loadfile --promises $(if $(LONG),--timeout 3600 --promises-page docs/promises.md)
 
+fresh: ## the README's two commands and docs/install.md in a bare Debian 12 with nothing of ours in it, timed (needs root, debootstrap)
+	@tests/fresh.sh
+
+bench: $(STAMP) ## how fast it is: all benchmarks (10 minutes, on a quiet machine); writes the figures of bench/README.md
+	@bench/setup.sh
+	@$(BIN)/python -m bench
+
+test-bench: $(STAMP) ## each benchmark in its smallest form: that they run and that their checks hold
+	@bench/setup.sh
+	@$(BIN)/python -m bench --smallest
+
 debian-test-tools:
 	@tests/debian_tools.sh
+	@bench/setup.sh
 
 format: $(STAMP) ## let ruff rewrite what it can
 	$(BIN)/ruff format
@@ -51,13 +63,16 @@ lock: $(STAMP) ## resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade -o requirements.lock
 
-dist: $(STAMP) ## dist/ with all that a site server needs: wheel, locked dependencies, unit (docs/install.md)
+dist: $(STAMP) ## dist/ with all that a site server needs: wheel, locked dependencies, unit, checksums (docs/install.md)
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist
-	$(BIN)/pip download --quiet --require-hashes --only-binary :all: --dest dist/wheels -r requirements.lock
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/pip download --quiet --require-hashes --only-binary :all: --dest dist/locked -r requirements.lock
+	$(BIN)/pip download --quiet --no-index --find-links dist/locked --only-binary :all: --dest dist/wheels dist/*.whl
+	rm -rf dist/locked dist/wheels/latarnik-*
 	cp -R systemd dist/
+	cd dist && find . -type f ! -name SHA256SUMS -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum > SHA256SUMS
 
 clean: ## remove what make made
 	rm -rf $(VENV) demo-out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 
-.PHONY: help setup demo test test-promises debian-test-tools format generated lock dist clean
+.PHONY: help setup demo test test-promises test-bench bench fresh debian-test-tools format generated lock dist clean

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,17 @@ from agent import __version__, plugins
 from agent.control import ControlError, serve_control
 from agent.delivery.outbox import Courier
 from agent.diagnosis.evaluate import evaluate, overridden
-from agent.diagnosis.retention import expendable, measure, remove
+from agent.diagnosis.masking import mask_of, secrets_of
+from agent.diagnosis.retention import clear, measure
 from agent.errors import DeskError, StoreError
+from agent.garbage import Garbage, garbage
 from agent.inventory import Inventory, build
-from agent.logs import logger
+from agent.logs import hide, logger
 from agent.model import Desk, Device, FaultSpec, History, MetricSpec
 from agent.notify import Notifier, feed_watchdog, watchdog_interval
 from agent.polling import casework
 from agent.polling.guard import PassingGuard, StoredGuard
+from agent.polling.lanes import poll_lanes
 from agent.polling.poller import Cadence, PollState, poll
 from agent.polling.rules import Rules
 from agent.polling.scheduler import Timer, timer
@@ -45,11 +46,13 @@ from agent.ports import (
     SystemClock,
     TicketDesk,
 )
+from agent.redact import Mask
 from agent.report import poll_report, read_anything
 from agent.service.cases import Office
 from agent.store import queries
 from agent.store.database import Store, daemon_lock, open_store
 from agent.store.keep import FileVault, PassingKeep, StoredMemory, StoredTrust
+from agent.store.prune import needed, prune
 from config.load import load
 from config.settings import Settings
 
@@ -59,18 +62,15 @@ SESSIONS = "sessions"
 QUEUE_EVERY = 5
 """Seconds between two looks at how long the queues are: a number for a graph."""
 TIDY_EVERY = 3600
-"""Seconds between two looks at the size of the evidence folder."""
+"""Seconds between two looks at what is old: evidence, and what is over in the database."""
 STILL = 10.0
 """A timer that has not fired for so long makes /-/healthy say so; it fires every second."""
 SELF_CHECK = 20.0
 """Seconds for a desk's own check at the start: well within the watchdog's minute, also at a reload."""
+CANCEL_AGAIN = 1.0
+"""Seconds after which what still runs is cancelled once more."""
 FAREWELL = 10.0
 """Seconds that running polls get to end (and to give their sessions back) at a stop."""
-
-
-class Outcome(StrEnum):
-    STOPPED = "stopped"
-    RELOAD = "reload"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,28 +120,30 @@ class Daemon:
         self.inventory = inventory
         self.store = store
         self.clock = clock
-        self.guard = StoredGuard(store, clock)
+        self.guard = StoredGuard(store, clock, patience=settings.polling.timeout)
         self.trust = StoredTrust(store, clock)
         self.stop = asyncio.Event()
-        self.outcome = Outcome.STOPPED
+        self.reloading = False
+        """Whether another one follows after the stop."""
+        self._opened_at = clock.now()
         self.observers: list[Observer] = []
         self.couriers: dict[str, Courier] = {}
         self.watch: Watch
         self.timer: Timer | None = None
         self._group: asyncio.TaskGroup
         self._running: set[asyncio.Task[None]] = set()
-        self._queued: set[str] = set()
-        self._slots = asyncio.Semaphore(settings.polling.concurrency)
-        self._store_trouble = ""
+        self._lanes = poll_lanes(settings.polling.concurrency, settings.polling.timeout, clock)
         self._beat: tuple[int, float] = (0, clock.monotonic())
         self._ready = "starting"
         self._queue_in = 0
         self._tidy_in = 0
+        self._over: set[str] = set()
+        self._garbage: Garbage | None = None
 
     # --- what the parts tell each other
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Start work that the daemon owns. Trouble with the database is said once and ends neither the work's kind nor the daemon."""
+        """Start work that the daemon owns. Trouble with the database ends neither the work's kind nor the daemon."""
         task = self._group.create_task(self._guarded(name, work), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -149,18 +151,10 @@ class Daemon:
     async def _guarded(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except StoreError as error:
-            if self._store_trouble != str(error):
-                self._store_trouble = str(error)
-                logger("store").error(
-                    "database_not_writable", during=name, detail=str(error), next="mend the disk; nothing is lost, it is tried again at the next poll"
-                )
+        except StoreError:
+            pass  # the store said so, and it is tried again at the next poll
         except Exception:  # noqa: BLE001 - the trouble of one device or case must not end the watch over all others
             logger("agent").exception("bug_in_task", during=name)
-        else:
-            if self._store_trouble:
-                self._store_trouble = ""
-                logger("store").info("database_writable_again")
 
     def changed(self, status: DeviceStatus) -> None:
         for observer in self.observers:
@@ -169,10 +163,17 @@ class Daemon:
     def polled(self, report: PollReport) -> None:
         for observer in self.observers:
             observer.polled(report)
+        if self._garbage is not None:
+            self._garbage.polled()
 
     def delivered(self, desk: str, outcome: str) -> None:
         for observer in self.observers:
             observer.delivery(desk, outcome)
+
+    def config_loaded(self, *, successful: bool) -> None:
+        """The configuration was read: this daemon's, or a newer one that is wrong and was not taken."""
+        for observer in self.observers:
+            observer.config_loaded(self._opened_at, successful=successful)
 
     def news(self, desk: str) -> None:
         courier = self.couriers.get(desk)
@@ -186,20 +187,19 @@ class Daemon:
             self.spawn(f"poll:{device}", self._poll(device))
 
     async def _poll(self, device: str) -> None:
-        if self.watch.watched[device].busy or device in self._queued:
+        if self.watch.watched[device].busy or device in self._lanes:
             return
-        self._queued.add(device)
-        try:
-            await self._slots.acquire()
-        finally:
-            self._queued.discard(device)
-        try:
+        async with self._lanes.place(device):
             await self.watch.poll(device)
-        finally:
-            self._slots.release()
 
     async def sweep(self) -> None:
+        self._lanes.sweep()
+        for lane, (running, waiting) in self._lanes.lengths().items():
+            for observer in self.observers:
+                observer.lane(lane, running, waiting)
         await self.watch.sweep()
+        if self._garbage is not None:
+            self._garbage.look(busy=bool(self._running))
         self._tidy_in -= 1
         if self._tidy_in <= 0:
             self._tidy_in = TIDY_EVERY
@@ -210,25 +210,41 @@ class Daemon:
             self.spawn("queue", self._tell_queue())
 
     async def _tidy(self) -> None:
-        """Remove old evidence, within the limits of the configuration."""
-        root = self.settings.state_dir / EVIDENCE
-        limits = self.settings.evidence
+        """Remove what is over, within the limits of the configuration."""
+        state, now = self.settings.state_dir, self.clock.now()
+        limits = self.settings.history
+        pruned = await prune(self.store, {d.id for d in self.inventory.devices}, now, max_age=limits.max_age, max_size=limits.max_size)
+        for device in pruned.devices:
+            await FileVault(state / SESSIONS).put(device, {})
+        if pruned.incidents or pruned.devices:
+            logger("history").info("old_history_removed", incidents=pruned.incidents, devices=list(pruned.devices), bytes=pruned.freed)
+        self._tell_over("history", pruned.over)
+        evidence = self.settings.evidence
+        folders = await asyncio.to_thread(measure, state / EVIDENCE)
+        keep = await self.store.run(needed)  # after the look: the case of every folder that was seen is known by now
+        removed = await asyncio.to_thread(clear, state / EVIDENCE, folders, keep, now, max_age=evidence.max_age, max_size=evidence.max_size)
+        if removed.going:
+            logger("evidence").info("old_evidence_removed", cases=[f.case for f in removed.going], bytes=sum(f.size for f in removed.going))
+        for trouble in removed.trouble:
+            logger("evidence").error("old_evidence_not_removed", detail=trouble, next="give the state folder and all in it to the user that runs latarnik")
+        self._tell_over("evidence", removed.over)
 
-        def needed(c: Connection) -> set[str]:
-            return {case.id for case in queries.load_cases(c, state="open")} | {q.step.case for q in queries.queued(c)}
-
-        keep = await self.store.run(needed)
-        going = expendable(await asyncio.to_thread(measure, root), keep, self.clock.now(), max_age=limits.max_age, max_size=limits.max_size)
-        if going:
-            await asyncio.to_thread(remove, root, going)
-            logger("evidence").info("old_evidence_removed", cases=[f.case for f in going], bytes=sum(f.size for f in going))
+    def _tell_over(self, what: str, over: int) -> None:
+        """Once: what is left of it is needed, so its limit is not kept."""
+        if over and what not in self._over:
+            self._over.add(what)
+            logger(what).warning(
+                "limit_not_kept", bytes=over, next=f"what is left belongs to open cases or unsent steps: see to them, or raise {what}.max_size"
+            )
+        elif not over:
+            self._over.discard(what)
 
     async def _tell_queue(self) -> None:
-        counts = await self.store.run(queries.queue_lengths)
+        counts = await self.store.read(queries.queue_lengths)
         for desk in self.couriers:
-            length, oldest = counts.get(desk, (0, None))
+            length = counts.get(desk, queries.QueueLength())
             for observer in self.observers:
-                observer.queue(desk, length, oldest)
+                observer.queue(desk, length.waiting, length.oldest, length.dead)
 
     # --- how we are
 
@@ -268,30 +284,41 @@ class Daemon:
         case = await self.watch.approve(target)
         return {"case": case.id, "missing": list(case.missing)}
 
+    async def command_retry(self, target: str) -> dict[str, Any]:
+        steps = await self.store.run(lambda c: casework.retry(c, self.watch.rules, target, self.clock.now()))
+        for desk in self.couriers:
+            self.news(desk)
+        return {"case": target, "steps": [{"desk": step.desk, "kind": step.kind.value} for step in steps]}
+
     async def command_unblock(self, target: str) -> dict[str, Any]:
-        if target not in self.watch.watched:
-            raise KeyError(target)
-        count = await self.store.run(lambda c: queries.forget_logins(c, target))
-        self.guard.forget(target)
-        self.watch.watched[target].state.forgive()
+        watched = self.watch.watched[target]
+        unblocked = await self.guard.unblock(target, watched.device.credentials.values())
+        watched.state.forgive()
         await self.fire(target)
-        return {"device": target, "forgotten": count}
+        return {"device": target, "forgotten": unblocked.forgotten, "chosen": list(unblocked.chosen)}
 
     async def command_trust(self, target: str) -> dict[str, Any]:
-        accepted = await self.store.run(lambda c: accept_offered(c, target, self.clock.now()))
-        if accepted:
-            await self.fire(target)
-        return {"device": target, "accepted": accepted}
+        """`target`: device, endpoint and the SHA-256 that a person saw there, with blanks in between."""
+        device, endpoint, sha256, *_ = [*target.split(" "), "", ""]
+        accepted = await self.store.run(lambda c: accept_offered(c, device, endpoint, sha256, self.clock.now()))
+        if accepted and device in self.watch.watched:
+            await self.fire(device)
+        return {"device": device, "accepted": accepted}
 
     # --- the run
 
     async def run(self, group: asyncio.TaskGroup, intervals: Mapping[str, float]) -> None:
         """From the first poll to the last. The group owns every task."""
+        with garbage(time.monotonic) as self._garbage:
+            await self._run(group, intervals)
+
+    async def _run(self, group: asyncio.TaskGroup, intervals: Mapping[str, float]) -> None:
         self._group = group
         commands = {
             "poll": self.command_poll,
             "adopt": self.command_adopt,
             "approve": self.command_approve,
+            "retry": self.command_retry,
             "unblock": self.command_unblock,
             "trust": self.command_trust,
         }
@@ -309,24 +336,31 @@ class Daemon:
             )
             await self.stop.wait()
             self._ready = "stopping"
-            if self.outcome is Outcome.RELOAD:
+            if self.reloading:
                 notifier.send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
             else:
                 notifier.send("STOPPING=1")
         if self._running:
             await asyncio.wait(self._running, timeout=FAREWELL)
-        for task in (*owned, *self._running):
+        await end({*owned, *self._running})
+        with suppress(StoreError):  # the store said so; only facts of the last minutes go, which the next poll brings anew
+            await self.watch.save()
+
+
+async def end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel them, and again, until they are over: what they wait in may swallow a cancellation (`asyncio.wait_for` of Python 3.11 does)."""
+    while tasks:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*owned, *self._running, return_exceptions=True)
-        await self.watch.save()
+        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN)
 
 
-def accept_offered(c: Connection, device: str, at: datetime) -> list[dict[str, str]]:
-    """Accept what a device offers and nobody accepted yet."""
-    found = [f for f in queries.load_fingerprints(c, device) if f.offered and f.offered != f.accepted]
-    for fingerprint in found:
-        queries.accept_fingerprint(c, device, fingerprint.endpoint, fingerprint.offered, "latarnik trust", at)
-    return [{"endpoint": f.endpoint, "sha256": f.offered, "before": f.accepted} for f in found]
+def accept_offered(c: Connection, device: str, endpoint: str, sha256: str, at: datetime) -> bool:
+    """Accept what a device offers, if that is still what the person saw who accepts it."""
+    if not any(f.endpoint == endpoint and f.offered == sha256 for f in queries.load_fingerprints(c, device)):
+        return False
+    queries.accept_fingerprint(c, device, endpoint, sha256, "latarnik trust", at)
+    return True
 
 
 async def _start_collectors(stack: AsyncExitStack, house: House, used: set[str], services: Services) -> dict[str, Collector]:
@@ -350,6 +384,7 @@ async def _open_desk(stack: AsyncExitStack, plugin: DeskPlugin, desk: Desk, cont
 async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterator[Daemon]:
     """Everything open and loaded, nothing polled yet."""
     inventory = build(settings)
+    hide(Mask.of(secrets_of(c for device in inventory.devices for c in device.credentials.values())))
     state_dir = settings.state_dir
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_store(state_dir))
@@ -409,40 +444,10 @@ async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterat
         yield daemon
 
 
-async def run(settings: Settings, house: House) -> Outcome:
-    """The daemon, until a signal. SIGTERM and SIGINT stop it; SIGHUP asks for a reload, which the caller does."""
-    clock = SystemClock()
-    async with running(settings, house, clock) as daemon:
-        loop = asyncio.get_running_loop()
-
-        def stop(outcome: Outcome) -> None:
-            daemon.outcome = outcome
-            daemon.stop.set()
-
-        def reload() -> None:
-            try:
-                read_config(settings.file, house)
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with the new file, the old configuration goes on
-                logger("agent").error("config_not_reloaded", detail=str(error), next="mend the file and send SIGHUP again; the old configuration goes on")
-                return
-            stop(Outcome.RELOAD)
-
-        loop.add_signal_handler(signal.SIGTERM, stop, Outcome.STOPPED)
-        loop.add_signal_handler(signal.SIGINT, stop, Outcome.STOPPED)
-        loop.add_signal_handler(signal.SIGHUP, reload)
-        try:
-            intervals = {d: daemon.watch.cadence(w.device).interval for d, w in daemon.watch.watched.items()}
-            async with asyncio.TaskGroup() as group:
-                await daemon.run(group, intervals)
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                loop.remove_signal_handler(number)
-        return daemon.outcome
-
-
 async def poll_once(device: Device, house: House, services: Services, history: History, cadence: Cadence) -> tuple[dict[str, Any], bool]:
     """One poll of one device outside the daemon: (the JSON object, whether anything was read)."""
     plugin = house.collectors[device.vendor]
+    hide(mask_of(device))
     async with plugin.start(services) as collector:
         snapshot, _ = await poll(device, plugin, collector, PollState(), cadence, services.clock)
     specs = {spec.code: spec for spec in house.faults}
@@ -461,7 +466,7 @@ async def poll_configured(settings: Settings, house: House, device_id: str) -> t
         async with daemon_lock(settings.state_dir):
             await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
             services = Services(
-                guard=StoredGuard(store, clock),
+                guard=StoredGuard(store, clock, patience=settings.polling.timeout),
                 trust=StoredTrust(store, clock),
                 vault=FileVault(settings.state_dir / SESSIONS),
                 memory=StoredMemory(store),
@@ -475,5 +480,5 @@ async def poll_configured(settings: Settings, house: House, device_id: str) -> t
 async def poll_stranger(device: Device, house: House, timeout: float) -> tuple[dict[str, Any], bool]:
     """One poll of a device at hand, without a config: nothing is remembered."""
     keep = PassingKeep()
-    services = Services(guard=PassingGuard(), trust=keep, vault=keep, memory=keep, clock=SystemClock(), timeout=timeout)
+    services = Services(guard=PassingGuard(), trust=keep, vault=PassingKeep(), memory=keep, clock=SystemClock(), timeout=timeout)
     return await poll_once(device, house, services, History(), Cadence(interval=60.0))

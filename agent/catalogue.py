@@ -30,7 +30,11 @@ DEVICE_METRICS = (
         states=("ok", "warning", "critical"),
         help="Worst open fault of the device; unknown while it cannot be judged",
     ),
-    MetricSpec(name="latarnik_device_fault_active", labels=("code", "severity", "component"), help="1 for each confirmed fault; gone when it is gone"),
+    MetricSpec(
+        name="latarnik_device_fault_active",
+        labels=("code", "severity", "component", "cause"),
+        help="1 for each confirmed fault; gone when it is gone; cause names what several devices share that have it now, else empty",
+    ),
     MetricSpec(name="latarnik_device_fault_since_timestamp_seconds", labels=("code", "component"), help="When the fault was first seen"),
     MetricSpec(name="latarnik_device_authentication_blocked", help="1 when the agent no longer logs in because the device refused the credential"),
     MetricSpec(
@@ -110,6 +114,8 @@ COMMON_FAULTS = (
         clear=0.0,
         misses=1,
         ticket=False,
+        share_least=3,
+        share_within=1800.0,
     ),
     FaultSpec(
         code="device.identity_mismatch",

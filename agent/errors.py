@@ -5,12 +5,14 @@
     │   ├── Unreachable                       no connection: refused, timeout, dns, unreachable, reset
     │   ├── NotTrusted                        TLS certificate or SSH host key is not (or no longer) accepted; nothing secret was sent
     │   ├── LoginRefused                      the device refused our credential; never tried again by itself
-    │   ├── LoginBlocked                      we do not log in: an earlier refusal is remembered, or an attempt's end is unknown
+    │   ├── LoginBlocked                      we do not log in: an earlier refusal is remembered, or an attempt's end is unknown (AUTH_BLOCKED);
+    │   │                                     or another device refused this credential and none accepted it (AUTH_WAITS, no fault of this one)
     │   ├── Forbidden                         this account may not read this; others things it may
     │   ├── NotSupported                      the device does not have this interface: not a fault, and never "OK"
     │   ├── Busy                              the device asks us to come later: session table full, lockout running, still booting
     │   └── BadPayload                        an answer that makes no sense
     ├── DeskError(reason, retryable, unknown) a ticket desk did not take a step
+    ├── StartError                            the agent could not open what it needs: database, address to listen on, a vendor's part
     ├── StoreError                            the database is damaged, newer than we are, or not writable
     └── PluginError                           a vendor or desk folder is not what it must be
 
@@ -36,6 +38,7 @@ class Reason(StrEnum):
     HOST_KEY = "host_key"
     AUTH = "auth"
     AUTH_BLOCKED = "auth_blocked"
+    AUTH_WAITS = "auth_waits"
     NO_CREDENTIAL = "no_credential"
     WEAKER_SCHEME = "weaker_scheme"
     FORBIDDEN = "forbidden"
@@ -130,6 +133,10 @@ class DeskError(LatarnikError):
         self.detail = detail
         self.retryable = retryable
         self.unknown = unknown
+
+
+class StartError(LatarnikError):
+    """The agent could not start with this configuration, though it reads well."""
 
 
 class StoreError(LatarnikError):

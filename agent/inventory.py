@@ -33,7 +33,15 @@ def build(settings: Settings) -> Inventory:
         contracts=contracts,
         plans=settings.plans,
         desks=tuple(
-            Desk(name=name, type=desk.type, role=desk.role, language=desk.language, approval=desk.approval == "required", settings=desk.settings)
+            Desk(
+                name=name,
+                type=desk.type,
+                role=desk.role,
+                language=desk.language,
+                approval=desk.approval == "required",
+                sensitive=desk.sensitive == "send",
+                settings=desk.settings,
+            )
             for name, desk in settings.desks.items()
         ),
         routes=tuple(_route(route) for route in settings.routes),
@@ -104,6 +112,8 @@ def _device(
         scheme=device.scheme,
         snmp_port=device.snmp_port,
         ssh_port=device.ssh_port,
+        ssh_legacy=device.ssh_legacy,
+        source_address=device.source_address,
         site=next((item.site for item in line if item.site), site),
         room=next((item.room for item in line if item.room), ""),
         parent=device.parent,
@@ -112,7 +122,7 @@ def _device(
         tags=device.tags,
         credentials={role: credentials[name] for role, name in accounts.items()},
         contract=contracts[agreed] if agreed else None,
-        tls=TlsPolicy(mode=TlsMode(device.tls.mode), sha256=device.tls.sha256, ca_file=device.tls.ca_file),
+        tls=TlsPolicy(mode=TlsMode(device.tls.mode), sha256=device.tls.sha256, ca_file=device.tls.ca_file, legacy=device.tls.legacy),
         allow_basic_over_http=device.allow_basic_over_http,
         interval=device.interval,
         settings=device.settings,

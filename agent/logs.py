@@ -8,18 +8,42 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
-from agent.redact import mask_values
+from agent.redact import Mask, mask_values
 
 Event = MutableMapping[str, Any]
 
 
-def _redact(_logger: object, _method: str, event: Event) -> Event:
-    return mask_values(event)
+class _Redactor:
+    """The last step before a line is written. `known`: the secrets of the running configuration, found in whatever place they stand."""
+
+    def __init__(self) -> None:
+        self.known = Mask()
+
+    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+        cleaned = mask_values(event)
+        return {key: self._clean(value) for key, value in cleaned.items()} if self.known.forbidden else cleaned
+
+    def _clean(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.known.text(value)
+        if isinstance(value, Mapping):
+            return {key: self._clean(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self._clean(item) for item in value]
+        return value if isinstance(value, (int, float, type(None))) or not self.known.finds(str(value)) else self.known.text(str(value))
+
+
+_redact = _Redactor()
+
+
+def hide(secrets: Mask) -> None:
+    """From now on no line of this process shows these, also where a device or a library sends them back to us."""
+    _redact.known = secrets
 
 
 def set_up(*, level: str = "info", json: bool | None = None) -> None:

@@ -72,14 +72,16 @@ class LoginGuard(Protocol):
     async def before(self, device: str, credential: Credential, way: str) -> None:
         """Write the attempt down. `way` is http, ssh or snmp.
 
-        Raises LoginBlocked when it must not be made, and Busy(LOCKOUT) with `retry_after` while attempts without an answer are waited out.
+        Waits while another way in tries the same credential at this device, and for a while when no device ever accepted it and another device is
+        trying it. Raises LoginBlocked when it must not be made (AUTH_BLOCKED: because of this device; AUTH_WAITS: because of another one),
+        Busy(LOCKOUT) with `retry_after` while attempts without an answer are waited out, and Busy(AUTH_WAITS) when the other device takes too long.
         """
 
     async def accepted(self, device: str, credential: Credential, way: str) -> None:
         """The device let us in."""
 
-    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
-        """The device refused this credential, in so many words."""
+    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> str:
+        """The device refused this credential, in so many words. Returns the detail with what is known of it at other devices, for LoginRefused."""
 
     async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None:
         """The attempt ended without an answer to the credential.
@@ -105,10 +107,14 @@ class TrustStore(Protocol):
 class Vault(Protocol):
     """Small secrets that must survive a kill, such as a management session's id: one 0600 file a device."""
 
-    async def get(self, device: str) -> dict[str, str]: ...
+    async def get(self, device: str) -> dict[str, str]:
+        """Empty when nothing was put. Raises StoreError for what is there and cannot be read or is damaged: that is not "nothing"."""
 
-    async def put(self, device: str, values: Mapping[str, str]) -> None:
-        """Written and synced before this returns. Empty: the file goes away."""
+    async def put(self, device: str, values: Mapping[str, str], *, synced: bool = True) -> None:
+        """Written and synced before this returns. Empty: the file goes away. Raises StoreError when it is not written.
+
+        Not `synced`: a kill does not lose it, a power failure may; then what was put before is there, or something damaged.
+        """
 
 
 class Memory(Protocol):
@@ -178,6 +184,7 @@ class EvidenceItem:
     `fetch(client)` yields the body in pieces, and raises as a facet does. `limit` in bytes, `timeout` in seconds.
     `check(first bytes)` returns why this is not the file it should be, or ''.
     `alternatives`: names of items that are tried only if this one fails.
+    `secrets(client)`: what the device gave us and must not leave either, such as the id of our session; asked before and after `fetch`.
     """
 
     name: str
@@ -190,6 +197,7 @@ class EvidenceItem:
     light: bool = False
     check: Callable[[bytes], str] = lambda _head: ""
     scrub: Callable[[bytes], bytes] | None = None
+    secrets: Callable[[Any], Iterable[str]] = lambda _client: ()
     fallback_for: str = ""
 
 
@@ -305,7 +313,8 @@ class DeviceStatus:
     """All that is shown of one device. `snapshot` None: never polled, or the polls failed for so long that nothing is fresh.
 
     `up`: the last poll reached it. `incidents`: the open ones. `polls`/`failures` count since the start, failures by (source, reason).
-    `identity` is the last known one, also while the device is down.
+    `identity` is the last known one, also while the device is down. `sharing`: how many devices have the cause of an incident that others
+    are part of, by its id.
     """
 
     device: Device
@@ -319,6 +328,7 @@ class DeviceStatus:
     reboots: int
     blocked: bool
     contract: Contract | None
+    sharing: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,8 +353,14 @@ class Observer(Protocol):
     def delivery(self, desk: str, outcome: str) -> None:
         """A step was delivered ('ok') or not (the reason)."""
 
-    def queue(self, desk: str, length: int, oldest: datetime | None) -> None:
-        """Steps that wait for this desk."""
+    def queue(self, desk: str, length: int, oldest: datetime | None, dead: int) -> None:
+        """Steps that wait for this desk, since when the oldest does, and steps that were given up."""
+
+    def lane(self, lane: str, running: int, waiting: int) -> None:
+        """Polls that run and that wait in this lane: `fast`, or `slow` for devices that answer late or not at all. Told every second."""
+
+    def config_loaded(self, at: datetime, *, successful: bool) -> None:
+        """The configuration was read, now or at the start: this one runs since `at`; not successful: a newer one was wrong and is not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

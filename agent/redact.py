@@ -1,11 +1,13 @@
-"""The only redactor: key names and patterns of what must not leave. Used by the logs and by evidence."""
+"""The only redactor: key names and patterns of what must not leave, and our own secrets in every spelling. Used by logs, polls and evidence."""
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -44,17 +46,50 @@ def mask_values(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spellings(secret: str, username: str = "") -> tuple[bytes, ...]:
-    """How a secret may stand in a file: plain, JSON- and percent-escaped, base64 alone and with its user name. Longest first.
+    """How a secret may stand in a file: plain, JSON-, XML- and percent-escaped, base64 alone and with its user name. Longest first.
 
     Secrets shorter than 4 characters give nothing: they would match everywhere.
     """
     if len(secret) < 4:
         return ()
-    plain = secret.encode()
-    found = {plain, json.dumps(secret)[1:-1].encode(), quote(secret, safe="").encode(), quote_plus(secret).encode(), base64.b64encode(plain)}
-    if username:
-        found.add(base64.b64encode(f"{username}:{secret}".encode()))
-    return tuple(sorted(found, key=len, reverse=True))
+    pairs = [secret, *([f"{username}:{secret}"] if username else [])]
+    escaped = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret), html.escape(secret, quote=False)}
+    percent = {quote(secret, safe=""), quote_plus(secret), quote(secret)}
+    escaped |= percent | {_lower_escapes(text) for text in percent}
+    packed = {pack(pair.encode()) for pair in pairs for pack in (base64.b64encode, base64.urlsafe_b64encode)}
+    return tuple(sorted({text.encode() for text in escaped} | packed | {text.rstrip(b"=") for text in packed}, key=len, reverse=True))
+
+
+def _lower_escapes(text: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text)
+
+
+LEAST = 8
+"""Characters a secret must have to be looked for in words and values. A shorter one, `axis` or `1234`, stands in serial numbers by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Takes known secrets out of short texts. `forbidden`: all their spellings, longest first."""
+
+    forbidden: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, secrets: Iterable[tuple[str, str]]) -> Mask:
+        """For these (secret, user name)s, the user name '' where there is none."""
+        found = {spelling.decode() for secret, username in secrets if len(secret) >= LEAST for spelling in spellings(secret, username)}
+        return cls(tuple(sorted(found, key=len, reverse=True)))
+
+    def finds(self, text: str) -> bool:
+        return any(secret in text for secret in self.forbidden)
+
+    def text(self, text: str) -> str:
+        if not text:
+            return text
+        for secret in self.forbidden:
+            if secret in text:
+                text = text.replace(secret, MASK)
+        return text
 
 
 class StreamScrubber:

@@ -197,6 +197,10 @@ def _device(path: Path, device: DeviceSettings, parts: Parts, report: Report) ->
         report.warn((*path, "contract"), f"{contract.plan} is not sold for {device.model}, only for {', '.join(plan.models)}: ask before relying on it")
 
 
+def _is_name(host: str) -> bool:
+    return ":" not in host and re.fullmatch(r"[0-9.]+", host) is None
+
+
 def _tls(path: Path, device: DeviceSettings, report: Report) -> None:
     tls, at = device.tls, (*path, "tls")
     if tls.mode == "pin" and not tls.sha256:
@@ -207,6 +211,12 @@ def _tls(path: Path, device: DeviceSettings, report: Report) -> None:
         report.error((*at, "ca_file"), f"only counts with mode ca, and the mode is {tls.mode}")
     if tls.ca_file and not tls.ca_file.is_file():
         report.error((*at, "ca_file"), "no such file; a relative path starts at the folder of the config file")
+    if tls.legacy:
+        report.warn((*at, "legacy"), "old TLS is accepted: whoever sits in between may read and change what is said to this device; update it if you can")
+    if device.ssh_legacy:
+        report.warn((*path, "ssh_legacy"), "old SSH algorithms are accepted: whoever sits in between may read what is said there; update it if you can")
+    if device.source_address and device.host and (":" in device.source_address) != (":" in device.host) and not _is_name(device.host):
+        report.error((*path, "source_address"), f"cannot reach {device.host}: one is an IPv4 address, the other an IPv6 address")
     if device.allow_basic_over_http and device.scheme == "https":
         report.warn((*path, "allow_basic_over_http"), "has no effect: the scheme is https")
 

@@ -63,6 +63,7 @@ _HEADINGS = (
     ("polling", "Polling"),
     ("faults", "Faults"),
     ("evidence", "Evidence"),
+    ("history", "History"),
     ("plans", "Service plans"),
 )
 

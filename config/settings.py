@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr
 from config.errors import Problem
 from config.plans import Plan
 from config.secrets import SecretValue
-from config.values import Day, Duration, FilePath, Fingerprint, Host, HostPort, Line, Listen, Name, Names, Port, Section, Size, parse_listen
+from config.values import Address, Day, Duration, FilePath, Fingerprint, Host, HostPort, Line, Listen, Name, Names, Port, Section, Size, parse_listen
 
 ROLES = ("http", "service", "snmp", "ssh")
 
@@ -104,6 +104,10 @@ class Tls(Section):
     )
     sha256: Fingerprint = Field(default="", description="With mode pin: SHA-256 fingerprint of the certificate, 64 hex digits, colons allowed.")
     ca_file: FilePath | None = Field(default=None, description="With mode ca: certificates of the authorities, PEM.")
+    legacy: bool = Field(
+        default=False,
+        description="Accept TLS 1.0 and 1.1, short keys, SHA-1 and the old renegotiation from this device: for one that is too old for TLS 1.2.",
+    )
 
 
 def _by_role(value: object) -> object:
@@ -133,6 +137,8 @@ class DeviceSettings(Section):
     scheme: Literal["https", "http"] = Field(default="https", description="https, or http for a device that has nothing better.")
     snmp_port: Port = Field(default=161, description="Port of its SNMP agent.")
     ssh_port: Port = Field(default=22, description="Port of its SSH server.")
+    ssh_legacy: bool = Field(default=False, description="Accept the key exchange, host key and cipher algorithms of old SSH servers (SHA-1, CBC).")
+    source_address: Address = Field(default="", description="Address of this machine that it is spoken to from; without it the system chooses.")
     site: Line = Field(default="", description="Site, when it is another than the agent's; a part takes its parent's.")
     room: Line = Field(default="", description="Room or place; a part takes its parent's.")
     parent: Line = Field(default="", description="Id of the device this one hangs on: when the parent is away, this one makes no ticket of its own.")
@@ -166,6 +172,10 @@ class DeskSettings(Section):
     )
     language: Literal["", "pl", "en"] = Field(default="", description="Language of its tickets; without it the plan's, then the file's `language`.")
     approval: Literal["required", "none"] = Field(default="none", description="required: a person says yes before the first message of a case goes out.")
+    sensitive: Literal["send", "keep"] = Field(
+        default="send",
+        description="keep: files in which a device may tell account names, addresses or its log stay on this server; the ticket names them with their SHA-256.",
+    )
 
     _settings: BaseModel | None = PrivateAttr(None)
 
@@ -193,7 +203,7 @@ class RouteSettings(Section):
 class Polling(Section):
     interval: Duration = Field(default=60.0, ge=1, description="Time between two polls of a device.")
     timeout: Duration = Field(default=10.0, gt=0, description="Longest wait for one answer of a device.")
-    concurrency: int = Field(default=100, ge=1, le=10_000, description="Polls that run at the same time.")
+    concurrency: int = Field(default=100, ge=1, le=10_000, description="Polls that run at the same time; a fifth of them is kept for devices that were late. While many devices hang, up to twice as many run.")
     stale_after_missed: int = Field(default=3, ge=1, description="So many polls missed in a row make the last values old: they are no longer shown.")
 
 
@@ -211,6 +221,17 @@ class FaultOverride(Section):
 class Evidence(Section):
     max_age: Duration = Field(default=90 * 86400.0, gt=0, description="Evidence of closed cases is kept so long.")
     max_size: Size = Field(default=5 * 2**30, gt=0, description="All evidence together takes no more space than this; the oldest of closed cases goes first.")
+
+
+class History(Section):
+    """What has no limit here: what an open case or an unsent step needs, and what is kept of the devices of the inventory."""
+
+    max_age: Duration = Field(
+        default=730 * 86400.0,
+        gt=0,
+        description="So long closed cases with their tickets' texts, and what is known of a device that left the inventory, are kept.",
+    )
+    max_size: Size = Field(default=2**30, gt=0, description="The database takes no more space than this; the oldest closed cases go first.")
 
 
 class Settings(Section):
@@ -242,6 +263,7 @@ class Settings(Section):
         default="list", description="What was broken before we came: list shows it until a person adopts it; ticket treats it as any other fault."
     )
     evidence: Evidence = Field(default=Evidence(), description="How long and how much of what was collected is kept.")
+    history: History = Field(default=History(), description="How long and how much is kept of what is over.")
 
     _file: Path = PrivateAttr(Path("latarnik.yaml"))
     _vendors: Mapping[str, BaseModel] = PrivateAttr(default_factory=dict)
@@ -282,6 +304,7 @@ __all__ = [
     "DeviceSettings",
     "Evidence",
     "FaultOverride",
+    "History",
     "HostPort",
     "Match",
     "Polling",

@@ -70,6 +70,8 @@ def parse_host(text: str) -> str:
     """A host name or an IP address (IPv6 with or without brackets), in the one way it is kept: IPv6 without brackets, compressed."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if ":" in bare:
+        if "%" in bare:
+            raise ValueError("must be an address without a zone (the part from % on): a link-local address cannot be used, write another or a name")
         try:
             return str(ipaddress.IPv6Address(bare))
         except ValueError:
@@ -154,6 +156,15 @@ def _host(value: object) -> object:
     return parse_host(value) if isinstance(value, str) and value else value
 
 
+def _address(value: object) -> object:
+    if isinstance(value, str) and value:
+        host = parse_host(value)
+        if ":" not in host and not re.fullmatch(r"[0-9.]+", host):
+            raise ValueError("must be an address of this machine, such as 192.0.2.10")
+        return host
+    return value
+
+
 def _line(value: object) -> object:
     """Text that becomes a metric label or a mail header holds one line."""
     if isinstance(value, str):
@@ -198,6 +209,7 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0), _schema(type="string"
 Day = Annotated[date, BeforeValidator(_date), _schema(type="string", format="date", title="day")]
 Listen = Annotated[HostPort, BeforeValidator(_listen), _schema(type="string", title="host:port")]
 Host = Annotated[str, BeforeValidator(_host), _schema(type="string", title="host")]
+Address = Annotated[str, BeforeValidator(_address), _schema(type="string", title="address")]
 Line = Annotated[str, BeforeValidator(_line), Field(max_length=512), _schema(type="string", title="text")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 FilePath = Annotated[Path, BeforeValidator(_path), _schema(type="string", title="path")]

@@ -91,13 +91,16 @@ class _Desk:
 
 def counters_of(device: SimulatedDevice) -> dict[str, Any]:
     """What a device counted, as JSON. Each vendor counts in its own terms; three names are the same for all:
-    `requests` by path, `refused_logins`, `sessions_open`.
+    `requests` by path, `refused_logins`, `sessions_open`. `snmp`, where it is on: what its agent was asked and refused.
     """
     counted = _plain(getattr(device, "counters", {}))
     found: dict[str, Any] = counted if isinstance(counted, dict) else {}
     refused = found.get("logins_refused")
     if isinstance(refused, dict):
         found.setdefault("refused_logins", sum(refused.values()))
+    asked = getattr(device.snmp(), "counted", None)
+    if asked is not None:
+        found["snmp"] = _plain(asked)
     sessions = getattr(device, "sessions", None)
     found.setdefault("sessions_open", len(sessions) if sessions is not None else 0)
     return found

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from agent import logs
-from agent.cli import cases, daemon, demo, detection, device, fleet
+from agent.cli import backup, cases, daemon, demo, detection, device, fleet, trust
 from agent.errors import LatarnikError
 from config.errors import ConfigError
 
@@ -23,11 +23,12 @@ app.command("run")(daemon.run)
 app.command("check-config")(daemon.check_config)
 app.command("poll")(device.poll)
 app.command("list")(fleet.list_devices)
-app.command("trust")(fleet.trust)
+app.command("trust")(trust.trust)
 app.command("unblock")(fleet.unblock)
 app.command("adopt")(cases.adopt)
 app.add_typer(cases.app, name="case")
 app.command("detection")(detection.detection)
+app.command("backup")(backup.backup)
 app.command("demo")(demo.demo)
 app.command("version")(daemon.version)
 

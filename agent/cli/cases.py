@@ -1,4 +1,4 @@
-"""adopt, and `case list|show|approve`."""
+"""adopt, and `case list|show|approve|retry`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from agent.model import Case
 from agent.store import queries
 from config.settings import Settings
 
-app = typer.Typer(help="Service cases: list, show, approve.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Service cases: list, show, approve, retry.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _settings(config: ConfigFile, command: str) -> Settings:
@@ -48,6 +48,11 @@ def adopt(
     found = in_store(settings, lambda c: queries.find_incident(c, incident))
     if found is None or found.state == "closed":
         fail(f"latarnik adopt: no open incident {incident!r}; `latarnik list` shows them", 1)
+    parent = found.parent
+    root = in_store(settings, lambda c: queries.find_incident(c, parent)) if parent else None
+    if root is not None and root.state != "closed":
+        print(f"{found.id} is part of {root.id}, which stands for all devices with this cause.")
+        found = root
     if found.case:
         print(f"{found.id}: {found.fault.code} of {found.device} is already case {found.case}.")
         return
@@ -101,6 +106,20 @@ def approve(case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the 
     done = through_daemon(settings, "approve", case)
     missing = ", ".join(done["missing"])
     print(f"{done['case']}: approved." + (f" It waits for: {missing}." if missing else ""))
+
+
+@app.command("retry")
+def retry(case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the case.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Try again what a ticket desk refused for good, after the reason was mended."""
+    settings = _settings(config, "case retry")
+    _case(settings, "case retry", case)
+    if not daemon_runs(settings):
+        fail("latarnik case retry: the daemon does not run, and it is the one that sends; start it first", 1)
+    steps = through_daemon(settings, "retry", case)["steps"]
+    for step in steps:
+        print(f"{case}: {step['kind']} is sent to {step['desk']} again.")
+    if not steps:
+        print(f"{case}: nothing was given up.")
 
 
 def _case(settings: Settings, command: str, case: str) -> Case:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 import platform
+import resource
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from agent import __version__, logs
-from agent.app import Outcome, read_config
-from agent.app import run as run_agent
 from agent.cli.common import DEFAULT_CONFIG, ConfigFile, configured, fail, run_async
+from agent.lifetime import run as run_agent
 from config.errors import ConfigError
 
 
@@ -25,20 +26,16 @@ def run(
     if log_level not in ("debug", "info", "warning", "error") or log_format not in ("auto", "text", "json"):
         fail("latarnik: --log-level is debug, info, warning or error; --log-format is auto, text or json", 2)
     logs.set_up(level=log_level, json=None if log_format == "auto" else log_format == "json")
+    # A core dump would hold the passwords.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings, house = configured(config)
     for warning in settings.warnings:
         logs.logger("config").warning("doubtful", detail=str(warning))
     # What the start made stays: it need not be walked by every collection of garbage.
     gc.collect()
     gc.freeze()
-    while run_async(run_agent(settings, house)) is Outcome.RELOAD:
-        try:
-            settings = read_config(config, house)
-        except ConfigError as error:
-            # It was good at the signal and was saved again since.
-            logs.logger("agent").error("config_not_reloaded", detail=str(error), next="mend the file and send SIGHUP again; the old configuration goes on")
-            continue
-        logs.logger("agent").info("config_reloaded", file=str(config))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until it can be answered
+    run_async(run_agent(settings, house))
 
 
 def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:

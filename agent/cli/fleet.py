@@ -1,18 +1,18 @@
-"""list, trust, unblock."""
+"""list, unblock."""
 
 from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text as Line
 from sqlalchemy import Connection
 
-from agent.app import accept_offered
 from agent.cli.common import (
     DEFAULT_CONFIG,
     ConfigFile,
@@ -29,7 +29,7 @@ from agent.cli.common import (
 )
 from agent.inventory import build
 from agent.model import Component, Device, History, Identity, Incident
-from agent.polling.status import child_part
+from agent.polling.status import child_part, with_others
 from agent.store import queries
 from config.settings import Settings
 
@@ -55,7 +55,10 @@ def list_devices(config: ConfigFile = DEFAULT_CONFIG, output: OutputOption = Out
 
 def _fault(fault: dict[str, Any]) -> str:
     component = f" {fault['component']}" if fault["component"] else ""
-    return f"{fault['code']}{component}" + (f" (latarnik adopt {fault['incident']})" if fault["first_sight"] else "")
+    if fault["part_of"]:
+        return f"{fault['code']}{component} (part of {fault['part_of']})"
+    shared = f", {fault['devices']} devices as {fault['incident']}" if fault["devices"] > 1 else ""
+    return f"{fault['code']}{component}{shared}" + (f" (latarnik adopt {fault['incident']})" if fault["first_sight"] else "")
 
 
 def _from_daemon(settings: Settings) -> list[dict[str, Any]]:
@@ -83,7 +86,12 @@ def _from_store(settings: Settings) -> list[dict[str, Any]]:
     def read(c: Connection) -> list[dict[str, Any]]:
         histories = {device.id: queries.load_history(c, device.id) or History() for device in devices if device.host}
         incidents = [i for i in queries.open_incidents(c) if i.active]
-        blocked = {login.device for login in queries.blocked_logins(c)}
+        members: dict[str, dict[str, str]] = {}
+        for part in incidents:
+            if part.parent:
+                members.setdefault(part.parent, {})[part.id] = part.device
+        used = {(device.id, credential.version) for device in devices for credential in device.credentials.values()}
+        blocked = {login.device for login in queries.blocked_logins(c) if (login.device, login.version) in used}
         cases = {case.id: case.device for case in queries.load_cases(c)}
         tickets = [t for t in queries.tickets(c, state="open") if t.case in cases]
         return [
@@ -91,7 +99,8 @@ def _from_store(settings: Settings) -> list[dict[str, Any]]:
                 device,
                 histories.get(device.id, History()),
                 _known(device, histories),
-                faults=[i for i in incidents if i.device == device.id],
+                faults=[with_others(i, members.get(i.id, {}).values()) for i in incidents if i.device == device.id],
+                sharing={root: 1 + len(parts) for root, parts in members.items()},
                 tickets=[{"case": t.case, "desk": t.desk, "ref": t.ref.ref, "url": t.ref.url} for t in tickets if cases[t.case] == device.id],
                 blocked=device.id in blocked,
             )
@@ -110,7 +119,14 @@ def _known(device: Device, histories: dict[str, History]) -> Identity:
 
 
 def _row(
-    device: Device, history: History, identity: Identity, *, faults: Iterable[Incident] = (), tickets: Iterable[dict[str, str]] = (), blocked: bool = False
+    device: Device,
+    history: History,
+    identity: Identity,
+    *,
+    faults: Iterable[Incident] = (),
+    sharing: Mapping[str, int] = MappingProxyType({}),
+    tickets: Iterable[dict[str, str]] = (),
+    blocked: bool = False,
 ) -> dict[str, Any]:
     return {
         "id": device.id,
@@ -139,6 +155,9 @@ def _row(
                 "state": i.state.value,
                 "first_sight": i.first_sight and not i.adopted,
                 "incident": i.id,
+                "cause": i.fault.shared if i.parent or i.id in sharing else "",
+                "part_of": i.parent,
+                "devices": sharing.get(i.id, 1),
             }
             for i in faults
         ],
@@ -146,72 +165,27 @@ def _row(
     }
 
 
-def trust(
-    device: Annotated[str, typer.Argument(metavar="DEVICE", help="Accept what this device shows.")] = "",
-    config: ConfigFile = DEFAULT_CONFIG,
-    site: Annotated[str, typer.Option(metavar="SITE", help="Accept for all devices of a site.")] = "",
-    all_devices: Annotated[bool, typer.Option("--all", help="Accept for all devices.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Only show fingerprints, accept nothing.")] = False,
-) -> None:
-    """Accept the certificates and host keys that devices show. Without a choice of devices: show them all, accept nothing."""
-    if sum((bool(device), bool(site), all_devices)) > 1:
-        fail("latarnik trust: give one of DEVICE, --site SITE and --all", 2)
-    settings, _ = configured(config)
-    devices = [d for d in build(settings).devices if d.host]
-    chosen = [d.id for d in devices if all_devices or d.id == device or (site and d.site == site)]
-    if device and not chosen:
-        fail(f"latarnik trust: {settings.file} has no device {device!r} with a host", 2)
-    if site and not chosen:
-        fail(f"latarnik trust: {settings.file} has no device at a site {site!r}; there are {', '.join(sorted({d.site for d in devices}))}", 2)
-    if not store_exists(settings):
-        fail("latarnik trust: no device was asked yet; start the daemon, it collects the fingerprints without sending anything secret", 1)
-    if show or not chosen:
-        _show_fingerprints(settings, chosen)
-        return
-    runs = daemon_runs(settings)
-    count = 0
-    for name in chosen:
-        accepted = _accept(settings, name, runs=runs)
-        for entry in accepted:
-            count += 1
-            print(f"{name} {entry['endpoint']}: accepted {_pretty(entry['sha256'])}" + (f" (before: {_pretty(entry['before'])})" if entry["before"] else ""))
-    if count:
-        print(f"{count} {'fingerprint' if count == 1 else 'fingerprints'} accepted.")
-    else:
-        print(f"Nothing new to accept: {device or 'no device'} shows {'no' if device else 'a'} certificate that is not accepted yet.")
-
-
-def _accept(settings: Settings, device: str, *, runs: bool) -> list[dict[str, str]]:
-    if not runs:
-        return in_store(settings, lambda c: accept_offered(c, device, datetime.now(UTC)))
-    accepted: list[dict[str, str]] = through_daemon(settings, "trust", device)["accepted"]
-    return accepted
-
-
-def _show_fingerprints(settings: Settings, chosen: list[str]) -> None:
-    rows = [f for f in in_store(settings, queries.load_fingerprints) if not chosen or f.device in chosen]
-    for f in rows:
-        state = "accepted" if f.offered == f.accepted else "NOT ACCEPTED" if not f.accepted else f"CHANGED (accepted is {_pretty(f.accepted)})"
-        print(f"{f.device} {f.endpoint}: {_pretty(f.offered)} {state}")
-    if not rows:
-        print("No fingerprint was seen yet.")
-
-
-def _pretty(sha256: str) -> str:
-    return ":".join(sha256[i : i + 2] for i in range(0, len(sha256), 2)).upper()
-
-
 def unblock(device: Annotated[str, typer.Argument(metavar="DEVICE", help="Id of the device.")], config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Let the agent log in to a device again, after its password was mended on the device."""
     settings, _ = configured(config)
-    if device not in {d.id for d in settings.devices if d.host}:
+    found = next((d for d in build(settings).devices if d.id == device and d.host), None)
+    if found is None:
         fail(f"latarnik unblock: {settings.file} has no device {device!r} with a host", 2)
     if not store_exists(settings):
         fail("latarnik unblock: no device was asked yet, so none is blocked", 1)
-    count = (
-        through_daemon(settings, "unblock", device)["forgotten"] if daemon_runs(settings) else in_store(settings, lambda c: queries.forget_logins(c, device))
-    )
+    count, chosen = _unblock(settings, found)
     if count:
         print(f"{device}: {count} {'refusal' if count == 1 else 'refusals'} forgotten; it is tried again at the next poll.")
-    else:
+    for name in chosen:
+        print(f"{device}: credential {name} is tried here before any other device.")
+    if not count and not chosen:
         print(f"{device}: was not blocked.")
+
+
+def _unblock(settings: Settings, device: Device) -> tuple[int, list[str]]:
+    if daemon_runs(settings):
+        told = through_daemon(settings, "unblock", device.id)
+        return told["forgotten"], told["chosen"]
+    credentials = {credential.version: credential.name for credential in device.credentials.values()}
+    done = in_store(settings, lambda c: queries.unblock_logins(c, device.id, credentials, datetime.now(UTC)))
+    return done.forgotten, list(done.chosen)

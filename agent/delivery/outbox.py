@@ -32,6 +32,8 @@ CALL_TIMEOUT = 300.0
 """One call to a desk: a bundle of some hundred MB over a slow line is the longest."""
 IDLE = 30.0
 """Without news the queue is looked at this often: steps whose time has come."""
+SHORTEST = 0.05
+"""The queue is looked at no sooner again, however soon a step's time comes."""
 
 Told = Callable[[str, str], None]
 
@@ -71,12 +73,9 @@ class Courier:
             self.news.clear()
             try:
                 wait = await self.once()
-            except StoreError as error:
-                # The daemon lives on: nothing is lost, and it is tried again.
+            except StoreError:
+                # The store said so. The daemon lives on: nothing is lost, and it is tried again.
                 wait = RETRY[0]
-                if self._failing != "store":
-                    self._failing = "store"
-                    logger("delivery").error("database_not_writable", desk=self.desk, detail=str(error))
             try:
                 async with asyncio.timeout(wait):
                     await self.news.wait()
@@ -86,23 +85,25 @@ class Courier:
     async def once(self) -> float:
         """Send what is due, and give the seconds until something else is."""
         while True:
-            now = self._clock.now()
-            waiting = await self._store.run(lambda c: queries.queued(c, desk=self.desk))
-            ready, wait = pick(waiting, now)
-            if ready is None:
-                return min(wait, IDLE)
-            await self._deliver(ready)
+            item, ref, wait = await self._store.run(self._take)
+            if item is None:
+                return max(min(wait, IDLE), SHORTEST)
+            await self._deliver(item, ref)
 
-    async def _deliver(self, item: Queued) -> None:
+    def _take(self, c: Connection) -> tuple[Queued | None, TicketRef | None, float]:
+        """The next step, written down as being sent, with the ticket that it is for; without one the seconds until one may go."""
+        item, wait = queries.due_step(c, self.desk, self._clock.now(), longest=RETRY[-1])
+        if item is None:
+            return None, None, wait
+        queries.set_step(c, item.step.id, StepState.UNKNOWN if _may_be_there(item) else StepState.SENDING, attempted=True)
+        return item, queries.ticket(c, item.step.case, self.desk), 0.0
+
+    async def _deliver(self, item: Queued, ref: TicketRef | None) -> None:
         step = item.step
-        ref = await self._store.run(lambda c: queries.ticket(c, step.case, self.desk))
         try:
             async with asyncio.timeout(CALL_TIMEOUT):
                 settled = None
-                # One that is SENDING here was sent, and what came of it could not be written down.
-                unknown = item.state in (StepState.UNKNOWN, StepState.SENDING)
-                await self._store.run(lambda c: queries.set_step(c, step.id, StepState.UNKNOWN if unknown else StepState.SENDING, attempted=True))
-                if unknown:
+                if _may_be_there(item):
                     settled = await self._settle_unknown(item, ref)
                 if settled is None:
                     settled = await self._send(item, ref)
@@ -185,12 +186,19 @@ class Courier:
         if not error.retryable or tries > GIVE_UP_TRIES:
             state, next_at = StepState.DEAD, now
         else:
-            unknown = error.unknown or item.state in (StepState.UNKNOWN, StepState.SENDING)
-            state = StepState.UNKNOWN if unknown else StepState.PENDING
+            state = StepState.UNKNOWN if error.unknown or _may_be_there(item) else StepState.PENDING
             next_at = now + timedelta(seconds=RETRY[min(tries, len(RETRY)) - 1])
         await self._store.run(lambda c: queries.set_step(c, item.step.id, state, next_at=next_at, error=f"{error.reason}: {error.detail}"[:500]))
         if state is StepState.DEAD:
-            logger("delivery").error("step_given_up", desk=self.desk, case=item.step.case, step=item.step.kind.value, reason=error.reason, detail=error.detail)
+            logger("delivery").error(
+                "step_given_up",
+                desk=self.desk,
+                case=item.step.case,
+                step=item.step.kind.value,
+                reason=error.reason,
+                detail=error.detail,
+                next=f"mend what it says, then: latarnik case retry {item.step.case}",
+            )
         elif self._failing != error.reason:
             # One line an outage: the same trouble at every retry says nothing new.
             self._failing = error.reason
@@ -199,20 +207,6 @@ class Courier:
         self._taken(item.step)
 
 
-def pick(waiting: list[Queued], now: datetime) -> tuple[Queued | None, float]:
-    """The next step that may go out, and else the seconds until one may. Only a case's first undelivered step may. Pure."""
-    soonest = IDLE
-    firsts: dict[str, Queued] = {}
-    for item in waiting:
-        known = firsts.get(item.step.case)
-        if known is None or item.step.seq < known.step.seq:
-            firsts[item.step.case] = item
-    for first in sorted(firsts.values(), key=lambda q: (q.created_at, q.step.case)):
-        if first.state is StepState.HELD:
-            continue
-        wait = (first.next_at - now).total_seconds()
-        # Longer than any wait of ours: the clock was set back since.
-        if wait <= 0 or wait > RETRY[-1]:
-            return first, 0.0
-        soonest = min(soonest, wait)
-    return None, max(soonest, 0.05)
+def _may_be_there(item: Queued) -> bool:
+    """Whether the desk may have taken this step already. One that is SENDING was sent, and what came of it could not be written down."""
+    return item.state in (StepState.UNKNOWN, StepState.SENDING)

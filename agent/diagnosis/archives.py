@@ -5,13 +5,16 @@ A plain tar or text is scrubbed while it passes (`agent.redact.StreamScrubber`);
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO
 
 from agent.redact import StreamScrubber
 
@@ -19,20 +22,22 @@ PIECE = 1 << 16
 MAX_UNPACKED = 2 << 30
 """Bytes an archive may hold unpacked: ten times the largest log bundle we take. Beyond it is a bomb."""
 MAX_MEMBERS = 10_000
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+MAX_DIRECTORY = 128 * MAX_MEMBERS
+"""Bytes of a zip's list of members: it is read whole, and takes some ten times as much memory."""
+MAX_GROWTH = 4
+"""A cleaned archive may be so many times as large as it came (we may pack worse); members that overlap would fill the disk."""
+_END = struct.Struct("<4s8xL4xH")
+"""The end of a zip's directory: signature, bytes of the directory, bytes of the comment behind it."""
 
 
 class UnreadableArchiveError(Exception):
     """The archive cannot be looked into, so nobody can say that it holds no secret."""
 
 
-def scrub_archive(path: Path, secrets: Sequence[bytes]) -> int:
+def scrub_archive(path: Path, secrets: Collection[bytes]) -> int:
     """Mask `secrets` inside the archive at `path`, in place; how many were found. Files that are no zip or gzip are not touched.
 
-    Blocking: call it in a thread. Raises UnreadableArchiveError.
+    An archive without a find is only read. Blocking: call it in a thread. Raises UnreadableArchiveError.
     """
     if not secrets:
         return 0
@@ -45,15 +50,122 @@ def scrub_archive(path: Path, secrets: Sequence[bytes]) -> int:
             return _scrub_gzip(path, secrets)
     except (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UnreadableArchiveError(f"{path.name} cannot be unpacked ({error})") from error
+    except OSError as error:
+        # A directory of members that points outside the file: seeking there is refused. Anything else is our disk's trouble.
+        if error.errno != errno.EINVAL:
+            raise
+        raise UnreadableArchiveError(f"{path.name} cannot be unpacked ({error.strerror})") from error
     return 0
 
 
-def _pieces(file: _Readable, path: Path, budget: list[int]) -> Iterator[bytes]:
-    while piece := file.read(PIECE):
+def scrub_plain(path: Path, secrets: Collection[bytes]) -> int:
+    """Mask `secrets` in the file at `path` as it stands, in place and of the same length; how many were found. Blocking."""
+    scrubber = StreamScrubber(secrets)
+    with path.open("rb") as source, _beside(path) as target:
+        for piece in _masked(iter(lambda: source.read(PIECE), b""), scrubber):
+            target.write(piece)
+    return scrubber.replaced
+
+
+def _scrub_zip(path: Path, secrets: Collection[bytes]) -> int:
+    _check_directory(path)
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        if len(members) > MAX_MEMBERS:
+            raise UnreadableArchiveError(f"{path.name} has more than {MAX_MEMBERS} members")
+        if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
+            raise UnreadableArchiveError(f"{path.name} is packed by a method whose output cannot be bounded")
+        if len({member.filename for member in members}) < len(members):
+            raise UnreadableArchiveError(f"{path.name} holds two members of one name, which may share their bytes")
+        budget = [MAX_UNPACKED]
+        found = sum(_search(_member(archive, member, path, budget), secrets) for member in members)
+        if not found:
+            return 0
+        budget = [MAX_UNPACKED]
+        with _beside(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as clean:
+            for member in members:
+                info = zipfile.ZipInfo(member.filename, member.date_time)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                with clean.open(info, "w", force_zip64=True) as target:
+                    for piece in _masked(_member(archive, member, path, budget), StreamScrubber(secrets)):
+                        target.write(piece)
+                        _check_growth(out, path)
+    return found
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, budget: list[int]) -> Iterator[bytes]:
+    def read() -> Iterator[bytes]:
+        with archive.open(member) as source:
+            while piece := source.read(PIECE):
+                yield piece
+
+    return _within(read(), path, budget)
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a directory of members that is too large, before it is read. A zip without an end of its directory is zipfile's to refuse."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _END.size - 0xFFFF - 20))
+        tail = file.read()
+    at = len(tail) - _END.size
+    if at < 0 or tail[at : at + 4] != b"PK\x05\x06" or tail[-2:] != b"\0\0":
+        at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or at + _END.size > len(tail):
+        return
+    _, directory, _ = _END.unpack_from(tail, at)
+    # With a "zip64" locator ahead of it, other numbers count: no device needs them for a file of less than 4 GiB.
+    if directory > MAX_DIRECTORY or tail[max(0, at - 20) : at].startswith(b"PK\x06\x07"):
+        raise UnreadableArchiveError(f"{path.name} has a directory of more than {MAX_DIRECTORY} bytes, or of the kind for huge archives")
+
+
+def _scrub_gzip(path: Path, secrets: Collection[bytes]) -> int:
+    found = _search(_within(_gunzipped(path), path, [MAX_UNPACKED]), secrets)
+    if found:
+        with _beside(path) as out, gzip.GzipFile(fileobj=out, mode="wb", compresslevel=6) as target:
+            for piece in _masked(_within(_gunzipped(path), path, [MAX_UNPACKED]), StreamScrubber(secrets)):
+                target.write(piece)
+                _check_growth(out, path)
+    return found
+
+
+def _gunzipped(path: Path) -> Iterator[bytes]:
+    """What is packed in all members of a gzip file. zlib reads their heads too: Python's gzip takes a head's name byte by byte, however long."""
+    members = 0
+    unpacker = None
+    with path.open("rb") as file:
+        while data := file.read(PIECE):
+            while data:
+                if unpacker is None:
+                    data = data.lstrip(b"\0")  # padding
+                    if not data:
+                        break
+                    members += 1
+                    if members > MAX_MEMBERS:
+                        raise UnreadableArchiveError(f"{path.name} has more than {MAX_MEMBERS} members")
+                    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+                piece = unpacker.decompress(data, PIECE)
+                while piece:
+                    yield piece
+                    piece = unpacker.decompress(unpacker.unconsumed_tail, PIECE)
+                data, unpacker = (unpacker.unused_data, None) if unpacker.eof else (b"", unpacker)
+    if unpacker is not None:
+        raise EOFError("it breaks off")
+
+
+def _within(pieces: Iterator[bytes], path: Path, budget: list[int]) -> Iterator[bytes]:
+    for piece in pieces:
         budget[0] -= len(piece)
         if budget[0] < 0:
             raise UnreadableArchiveError(f"{path.name} holds more than {MAX_UNPACKED >> 20} MiB unpacked")
         yield piece
+
+
+def _search(pieces: Iterator[bytes], secrets: Collection[bytes]) -> int:
+    scrubber = StreamScrubber(secrets)
+    for piece in pieces:
+        scrubber.feed(piece)
+    return scrubber.replaced
 
 
 def _masked(pieces: Iterator[bytes], scrubber: StreamScrubber) -> Iterator[bytes]:
@@ -62,43 +174,20 @@ def _masked(pieces: Iterator[bytes], scrubber: StreamScrubber) -> Iterator[bytes
     yield scrubber.finish()
 
 
-def _scrub_zip(path: Path, secrets: Sequence[bytes]) -> int:
-    budget = [MAX_UNPACKED]
-    found = 0
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` when all went well, and else leaves nothing behind."""
     beside = path.with_name(path.name + ".scrubbed")
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if len(members) > MAX_MEMBERS:
-            raise UnreadableArchiveError(f"{path.name} has more than {MAX_MEMBERS} members")
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as clean:
-            for member in members:
-                if member.is_dir():
-                    continue
-                scrubber = StreamScrubber(secrets)
-                info = zipfile.ZipInfo(member.filename, member.date_time)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(member) as source, clean.open(info, "w", force_zip64=True) as target:
-                    for piece in _masked(_pieces(source, path, budget), scrubber):
-                        target.write(piece)
-                found += scrubber.replaced
-    _settle(path, beside, found)
-    return found
-
-
-def _scrub_gzip(path: Path, secrets: Sequence[bytes]) -> int:
-    scrubber = StreamScrubber(secrets)
-    beside = path.with_name(path.name + ".scrubbed")
-    with gzip.open(path, "rb") as source, gzip.open(beside, "wb", compresslevel=6) as target:
-        for piece in _masked(_pieces(source, path, [MAX_UNPACKED]), scrubber):
-            target.write(piece)
-    _settle(path, beside, scrubber.replaced)
-    return scrubber.replaced
-
-
-def _settle(path: Path, beside: Path, found: int) -> None:
-    """The device's own bytes stay unless a secret was in them."""
-    if found:
-        beside.chmod(0o600)
+    try:
+        with beside.open("wb") as out:
+            beside.chmod(0o600)
+            yield out
         shutil.move(beside, path)
-    else:
-        beside.unlink()
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _check_growth(out: BinaryIO, path: Path) -> None:
+    if out.tell() > MAX_GROWTH * path.stat().st_size + MAX_DIRECTORY:
+        raise UnreadableArchiveError(f"{path.name} cannot be packed again in {MAX_GROWTH} times its size")

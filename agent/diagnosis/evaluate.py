@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,26 +36,33 @@ def evaluate(
     rules: Sequence[Rule],
     spec_of: Callable[[str], FaultSpec],
     new_id: Callable[[], str],
+    held: Container[str] = (),
 ) -> Evaluation:
-    """Judge a snapshot. A rule that raises is a bug and is let through: the caller logs it and keeps the old state."""
+    """Judge a snapshot. A rule that raises is a bug and is let through: the caller logs it and keeps the old state.
+
+    `held`: ids of incidents that others are part of, which are therefore not closed however long ago they recovered.
+    """
     judgements = tuple(j for rule in (*COMMON_RULES, *rules) for j in rule(snapshot, history, device))
-    known = {**history.components, **{c.key: c for c in snapshot.components}}
-    judged = [Judged(device=holder(j, device, children, incidents) or owner(j, device, children, known), judgement=j) for j in judgements]
-    keys = {item.key: health_key(item.judgement.code, item.judgement.component) for item in judged}
+    known = {**history.components, **{c.key: c for c in snapshot.components}} if children else {}
+    # Health where no incident is open changes nothing: of a device that is fine there is nothing to attribute.
+    telling = judgements if incidents else [j for j in judgements if isinstance(j, Fault)]
+    judged = [Judged(device=holder(j, device, children, incidents) or owner(j, device, children, known), judgement=j) for j in telling]
     # The part that a fault is about was exchanged for one that works: that fault is over, whatever the rules still say of the old one.
     exchanged = [i for i in incidents.values() if _exchanged(i, history, snapshot)]
-    judged = [item for item in judged if item.key not in {i.key for i in exchanged}]
-    judged += [Judged(device=i.device, judgement=Healthy(code=i.fault.code, component=i.fault.component)) for i in exchanged]
+    if exchanged:
+        over = {i.key for i in exchanged}
+        judged = [item for item in judged if item.key not in over]
+        judged += [Judged(device=i.device, judgement=Healthy(code=i.fault.code, component=i.fault.component)) for i in exchanged]
     changes = advance(
         incidents,
         judged,
         spec_of=spec_of,
-        was_healthy=lambda key: keys[key] in history.healthy,
+        was_healthy=lambda judgement: health_key(judgement.code, judgement.component) in history.healthy,
         now=snapshot.at,
         new_id=new_id,
     )
     after = {**incidents, **{c.incident.key: c.incident for c in changes}}
-    expired = expire(after.values(), snapshot.at)
+    expired = expire((i for i in after.values() if i.id not in held), snapshot.at)
     after |= {c.incident.key: c.incident for c in expired}
     return Evaluation(
         history=remember(history, snapshot, judgements),
@@ -73,6 +80,8 @@ def _exchanged(incident: Incident, history: History, snapshot: Snapshot) -> bool
 
 def holder(judgement: Judgement, device: Device, children: Sequence[Device], incidents: Mapping[str, Incident]) -> str:
     """The device that has this very fault open already: it keeps it, whatever the inventory or the part's identity says now. '' if none has."""
+    if not incidents:
+        return ""
     candidates = (device.id, *(child.id for child in children))
     return next((d for d in candidates if fault_key(d, judgement.code, judgement.component) in incidents), "")
 

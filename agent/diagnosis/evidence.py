@@ -9,23 +9,27 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from agent.diagnosis.archives import UnreadableArchiveError, scrub_archive
+from agent.diagnosis.archives import UnreadableArchiveError, scrub_archive, scrub_plain
+from agent.diagnosis.masking import mask_of, secrets_of
 from agent.errors import CollectError, Reason
 from agent.logs import logger
-from agent.model import Artifact, Device, History, HttpCredential, Snapshot, SnmpCredential
+from agent.model import Artifact, Device, History, Snapshot
 from agent.ports import Clock, Collector, CollectorPlugin, EvidenceItem, Session
 from agent.redact import StreamScrubber, spellings
 
 SCRUB_WHOLE = 32 << 20
 """A file that needs its vendor's own scrubbing is held in memory whole: no larger than this."""
+
+BATCH = 1 << 18
+"""Bytes that are written at once: a device may send its file a byte at a time, and each write is a trip to a thread."""
 
 OWN_VIEW = "latarnik-view.json"
 
@@ -43,15 +47,7 @@ class Evidence:
 
 def device_secrets(device: Device) -> tuple[bytes, ...]:
     """Every spelling of every secret that we use at this device."""
-    found: set[bytes] = set()
-    for credential in device.credentials.values():
-        match credential:
-            case HttpCredential(username=username, password=password):
-                found.update(spellings(password.reveal(), username))
-            case SnmpCredential(community=community, auth_key=auth, priv_key=priv):
-                # A community like "public" stands in every report and is no secret worth a mask.
-                common = {"public", "private"}
-                found.update(s for secret in (community, auth, priv) if secret.reveal() not in common for s in spellings(secret.reveal()))
+    found = {spelling for secret, username in secrets_of(device.credentials.values()) for spelling in spellings(secret, username)}
     return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -67,9 +63,11 @@ async def collect(
     heavy: Callable[[], bool],
     have: frozenset[str],
     clock: Clock,
+    turn: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> Evidence:
     """Fetch what the vendor's table names and is not in `have` yet into `folder`; while not `heavy()` only what does not
     disturb a call (promise 3): a call may begin while the files before it are fetched, so it is asked anew for each file.
+    Each file waits for its `turn()`, in which nothing else is fetched from this device and little else from its site.
 
     Raises nothing but cancellation and OSError of the disk.
     """
@@ -84,16 +82,17 @@ async def collect(
     for item in plugin.evidence:
         if item.name in had or item.fallback_for in had:
             continue
-        if not item.light and not heavy():
-            if item.fallback_for not in deferred:
-                deferred.append(item.name)
-            continue
         try:
-            async with collector.open(device) as session:
-                artifacts.append(await _fetch(item, session, folder, device_secrets(device), clock))
+            async with turn():
+                if not item.light and not heavy():
+                    if item.fallback_for not in deferred:
+                        deferred.append(item.name)
+                    continue
+                async with collector.open(device) as session:
+                    artifacts.append(await _fetch(item, session, folder, device_secrets(device), clock))
             had.add(item.name)
         except CollectError as error:
-            notes.append(f"{item.name}: not available ({error.detail})")
+            notes.append(f"{item.name}: not available ({mask_of(device).text(error.detail)})")
         except TimeoutError:
             notes.append(f"{item.name}: not finished within {item.timeout:.0f} s")
         except UnreadableArchiveError as error:
@@ -139,13 +138,20 @@ async def _own_view(folder: Path, snapshot: Snapshot | None, history: History, c
     )
 
 
-async def _fetch(item: EvidenceItem, session: Session, folder: Path, secrets: Sequence[bytes], clock: Clock) -> Artifact:
+def _spelled(item: EvidenceItem, session: Session) -> list[bytes]:
+    """Every spelling of what the device itself made a secret of."""
+    return [spelling for secret in item.secrets(session.client) for spelling in spellings(secret)]
+
+
+async def _fetch(item: EvidenceItem, session: Session, folder: Path, secrets: Collection[bytes], clock: Clock) -> Artifact:
     path = folder / item.name
     part = folder / (item.name + ".part")
+    secrets = {*secrets, *_spelled(item, session)}
     scrubber = StreamScrubber(secrets)
     size = 0
     head = b""
-    whole: list[bytes] = []
+    waiting: list[bytes] = []
+    written = 0
     handle = await asyncio.to_thread(os.open, part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         async with asyncio.timeout(item.timeout):
@@ -156,27 +162,29 @@ async def _fetch(item: EvidenceItem, session: Session, folder: Path, secrets: Se
                         raise CollectError(Reason.TOO_LARGE, f"larger than the limit of {item.limit >> 20} MiB")
                     if len(head) < 512:
                         head = (head + piece)[:512]
-                    if item.scrub is not None:
-                        if size > SCRUB_WHOLE:
-                            raise CollectError(Reason.TOO_LARGE, f"larger than the {SCRUB_WHOLE >> 20} MiB that can be scrubbed")
-                        whole.append(piece)
-                    else:
-                        await asyncio.to_thread(os.write, handle, scrubber.feed(piece))
+                    if item.scrub is not None and size > SCRUB_WHOLE:
+                        raise CollectError(Reason.TOO_LARGE, f"larger than the {SCRUB_WHOLE >> 20} MiB that can be scrubbed")
+                    waiting.append(piece)
+                    if item.scrub is None and size - written >= BATCH:
+                        await asyncio.to_thread(_append, handle, waiting, scrubber)
+                        waiting, written = [], size
         complaint = item.check(head) if size else "the device sent an empty file"
         if complaint:
             raise CollectError(Reason.PARSE, complaint)
         if item.scrub is not None:
-            clean = await asyncio.to_thread(item.scrub, b"".join(whole))
-            await asyncio.to_thread(os.write, handle, scrubber.feed(clean))
-        await asyncio.to_thread(os.write, handle, scrubber.finish())
-        await asyncio.to_thread(os.fsync, handle)
+            waiting = [await asyncio.to_thread(item.scrub, b"".join(waiting))]
+        await asyncio.to_thread(_append, handle, waiting, scrubber, last=True)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     finally:
         os.close(handle)
+    # A session may have been opened for this very download, and the file tell of it.
+    later = set(_spelled(item, session)) - secrets
     try:
-        await asyncio.to_thread(scrub_archive, part, secrets)
+        if later:
+            await asyncio.to_thread(scrub_plain, part, later)
+        await asyncio.to_thread(scrub_archive, part, (*secrets, *later))
     except UnreadableArchiveError:
         part.unlink(missing_ok=True)
         raise
@@ -191,6 +199,16 @@ async def _fetch(item: EvidenceItem, session: Session, folder: Path, secrets: Se
         collected_at=clock.now(),
         sensitive=item.sensitive,
     )
+
+
+def _append(handle: int, pieces: Sequence[bytes], scrubber: StreamScrubber, *, last: bool = False) -> None:
+    """Write these pieces, scrubbed; with `last` what the scrubber held back too, and onto the disk."""
+    with os.fdopen(handle, "wb", closefd=False) as file:
+        file.write(scrubber.feed(b"".join(pieces)))
+        if last:
+            file.write(scrubber.finish())
+            file.flush()
+            os.fsync(handle)
 
 
 def _digest(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agent.model import Component, Fault, Healthy, History, Judgement, Snapshot
@@ -15,16 +15,17 @@ MAX_REPLACED = 32
 
 
 def remember(history: History, snapshot: Snapshot, judgements: Iterable[Judgement]) -> History:
-    """The history after this poll; the same object when nothing worth a write changed but the time of the last success."""
+    """The history after this poll. What did not change is the same object as before."""
     judgements = tuple(judgements)
     identity = snapshot.identity.filled_from(history.identity)
     replaced = _replaced(history, snapshot)
     parts = _learn(history, snapshot)
-    for old in replaced:
-        parts.pop(old, None)
-    healthy = history.healthy | {health_key(j.code, j.component) for j in judgements if isinstance(j, Healthy)}
-    if len(healthy) > MAX_HEALTHY:
-        healthy = history.healthy
+    if replaced:
+        parts = {key: part for key, part in parts.items() if key not in replaced}
+    healthy = history.healthy
+    seen = {health_key(j.code, j.component) for j in judgements if isinstance(j, Healthy)}
+    if not seen <= healthy and len(healthy | seen) <= MAX_HEALTHY:
+        healthy = healthy | seen
     rebooted = any(isinstance(j, Fault) and j.code == "device.rebooted" for j in judgements)
     return replace(
         history,
@@ -34,18 +35,21 @@ def remember(history: History, snapshot: Snapshot, judgements: Iterable[Judgemen
         identity_at=snapshot.at if snapshot.identity.serial or snapshot.identity.model else history.identity_at,
         components=parts,
         replaced=dict(list({**history.replaced, **replaced}.items())[-MAX_REPLACED:]) if replaced else history.replaced,
-        facts={**history.facts, **snapshot.facts},
-        healthy=frozenset(healthy),
+        facts=history.facts if snapshot.facts.items() <= history.facts.items() else {**history.facts, **snapshot.facts},
+        healthy=healthy,
         reboots=(*history.reboots, snapshot.at)[-MAX_REBOOTS:] if rebooted else history.reboots,
         reboot_count=history.reboot_count + int(rebooted),
     )
 
 
-def _learn(history: History, snapshot: Snapshot) -> dict[str, Component]:
+def _learn(history: History, snapshot: Snapshot) -> Mapping[str, Component]:
+    news = {part.key: part for part in snapshot.components if part.state == "ok" and history.components.get(part.key) != part}
+    if not news:
+        return history.components
     parts = dict(history.components)
-    for part in snapshot.components:
-        if part.state == "ok" and (part.key in parts or len(parts) < MAX_COMPONENTS):
-            parts[part.key] = part
+    for key, part in news.items():
+        if key in parts or len(parts) < MAX_COMPONENTS:
+            parts[key] = part
     return parts
 
 

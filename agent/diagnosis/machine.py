@@ -66,19 +66,20 @@ def advance(
     judged: Iterable[Judged],
     *,
     spec_of: Callable[[str], FaultSpec],
-    was_healthy: Callable[[str], bool],
+    was_healthy: Callable[[Judgement], bool],
     now: datetime,
     new_id: Callable[[], str],
 ) -> list[Change]:
-    """Move the open `incidents` (by key) by one poll's judgements. `was_healthy(key)`: that key was judged healthy in some earlier poll.
+    """Move the open `incidents` (by key) by one poll's judgements. `was_healthy`: what this one is about was judged healthy in some earlier poll.
 
     Of two judgements of one key in one poll, a fault outweighs health, and the graver fault the lesser.
     """
     verdicts: dict[str, Judged] = {}
     for item in judged:
-        known = verdicts.get(item.key)
+        key = item.key
+        known = verdicts.get(key)
         if known is None or _weight(item.judgement) > _weight(known.judgement):
-            verdicts[item.key] = item
+            verdicts[key] = item
     changes = []
     for key, item in verdicts.items():
         spec = spec_of(item.judgement.code)
@@ -87,7 +88,7 @@ def advance(
         if isinstance(item.judgement, Fault):
             fault = item.judgement if overridden is None else replace(item.judgement, severity=overridden)
             if incident is None:
-                changes.append(_first(key, item.device, fault, spec, first_sight=not was_healthy(key), now=now, new_id=new_id))
+                changes.append(_first(key, item.device, fault, spec, first_sight=not was_healthy(fault), now=now, new_id=new_id))
             else:
                 changes.append(_again(incident, fault, spec, now))
         elif incident is not None:
@@ -137,14 +138,13 @@ def _confirm(incident: Incident, spec: FaultSpec, now: datetime) -> Change | Non
 def _again(incident: Incident, fault: Fault, spec: FaultSpec, now: datetime) -> Change:
     seen = replace(incident, fault=fault, last_seen=now, hits=incident.hits + 1, misses=0, gone_since=None)
     if incident.state is IncidentState.SUSPECTED:
-        if now - incident.last_seen > LONGEST_GAP:
-            # Nobody looked in between (we were off, or that part was not answered): what lasted is not known, so it begins anew.
+        if not _lasted(incident, now):
             seen = replace(seen, first_seen=now, hits=1)
         return _confirm(seen, spec, now) or Change(incident=seen, turn=Turn.SEEN)
     if incident.state is IncidentState.RECOVERED:
         # One bad poll after a recovery opens no ticket again: it has to hold as a new fault has.
-        since = incident.returned_since or now
-        hits = incident.hits + 1 if incident.returned_since else 1
+        before = incident.returned_since if _lasted(incident, now) else None
+        since, hits = (before, incident.hits + 1) if before else (now, 1)
         seen = replace(seen, hits=hits, returned_since=since)
         if hits < spec.hits or (now - since).total_seconds() < spec.hold:
             return Change(incident=seen, turn=Turn.SEEN)
@@ -153,11 +153,20 @@ def _again(incident: Incident, fault: Fault, spec: FaultSpec, now: datetime) -> 
     return Change(incident=seen, turn=Turn.SEEN)
 
 
+def _lasted(incident: Incident, now: datetime) -> bool:
+    """Whether it can have lasted since it was last seen. Where nobody looked in between (we were off, or that part was not answered) and where
+    the clock was set, what lasted is not known, so it begins anew.
+    """
+    return timedelta(0) <= now - incident.last_seen <= LONGEST_GAP
+
+
 def _gone(incident: Incident, spec: FaultSpec, now: datetime) -> Change:
     if incident.state is IncidentState.SUSPECTED:
         return Change(incident=replace(incident, state=IncidentState.CLOSED, reason="gone before it counted"), turn=Turn.DROPPED)
-    gone_since = incident.gone_since or now
-    gone = replace(incident, misses=incident.misses + 1, gone_since=gone_since, returned_since=None)
+    gone_since, misses = incident.gone_since, incident.misses + 1
+    if gone_since is None or gone_since > now:  # later than now: the clock was set back since, and it begins anew
+        gone_since, misses = now, 1
+    gone = replace(incident, misses=misses, gone_since=gone_since, returned_since=None)
     if incident.state is IncidentState.RECOVERED:
         return Change(incident=gone, turn=Turn.SEEN)
     if gone.misses < spec.misses or (now - gone_since).total_seconds() < spec.clear:

@@ -57,6 +57,8 @@ class Case:
     `approved`: a person let it go to the vendor. `state` open or recovered.
     `evidence_state` 'pending' or 'done'; `evidence_note` says what could not be had, and why.
 
+    `cause`: the fault's shared one, '' if it has none; `others`: the devices beside `device` that have it, as the desks
+    were told; `others_at`: when they were told by a message of its own, None if never.
     `since`: when the fault was first seen. `identity_at`: when `identity` and `parent` were read, where an earlier poll than the case's did it.
     """
 
@@ -84,6 +86,9 @@ class Case:
     missing: tuple[str, ...] = ()
     approved: bool = False
     state: str = "open"
+    cause: str = ""
+    others: tuple[str, ...] = ()
+    others_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +151,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """A desk of the config: `role` internal or vendor; `approval`: a person says yes before the first message goes out."""
+    """A desk of the config: `role` internal or vendor; `approval`: a person says yes before the first message goes out.
+
+    `sensitive`: it is given files that are marked as sensitive too; else they stay on the site server and are named.
+    """
 
     name: str
     type: str
     role: str = "internal"
     language: str = ""
     approval: bool = False
+    sensitive: bool = True
     settings: object = None

@@ -90,11 +90,12 @@ class TlsMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPolicy:
-    """`sha256` (hex, no colons) with PIN; `ca_file` with CA."""
+    """`sha256` (hex, no colons) with PIN; `ca_file` with CA. `legacy`: TLS 1.0 and 1.1, short keys, SHA-1 and old renegotiation are good enough."""
 
     mode: TlsMode = TlsMode.ENROL
     sha256: str = ""
     ca_file: Path | None = None
+    legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ class Device:
 
     `host` is '' for a part that hangs on another device (`parent`) and has no address of its own, as a Studio E70 on its codec;
     such a part is recognised by `serial`, or by `model` when no serial is given.
+    `source_address`: the address of this machine that it is spoken to from; '' leaves it to the system. `ssh_legacy`: old SSH algorithms will do.
     `credentials` by role: 'http' (polling), 'service' (reports and logs), 'snmp', 'ssh' (absent: the http one).
     `settings` is the vendor's own settings value.
     """
@@ -134,6 +136,8 @@ class Device:
     scheme: str = "https"
     snmp_port: int = 161
     ssh_port: int = 22
+    ssh_legacy: bool = False
+    source_address: str = ""
     site: str = ""
     room: str = ""
     parent: str = ""
@@ -146,6 +150,10 @@ class Device:
     allow_basic_over_http: bool = False
     interval: float | None = None
     settings: object = None
+
+    def credential(self, role: str) -> Credential | None:
+        """The account that is used in this role: where 'service' or 'ssh' has none of its own, the polling one."""
+        return self.credentials.get(role) or (self.credentials.get("http") if role in ("service", "ssh") else None)
 
     def http_credential(self, role: str = "http") -> HttpCredential | None:
         """The account of this role, or None."""

@@ -32,6 +32,8 @@ class FaultSpec:
     `hold`: seconds the fault must last, seen in at least `hits` polls, before it counts. `clear`: seconds it must be gone, in at least `misses` polls.
     `ticket` False: exported and listed, but no service case. A site overrides these under `faults:` in its config;
     a rule may find a fault graver or lesser than `severity`, unless the site says otherwise (`severity_override`).
+    `share_least`: so many devices with the same `Fault.shared` are one incident; `share_within`: only if each began within so many seconds of
+    another of them, None where the time does not matter.
     """
 
     code: str
@@ -44,6 +46,8 @@ class FaultSpec:
     misses: int = 3
     ticket: bool = True
     severity_override: Severity | None = None
+    share_least: int = 2
+    share_within: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class Fault:
     """Something is broken. Its key holds no values, times or addresses: the same fault tomorrow has the same key.
 
     `component` is a `Component.key` or ''; `part` that component as last known; `summary` one English line; `proof` the readings that show it.
+    `shared` names a cause that other devices may have too, as `kind:name` ("credential:cameras"); '' where it is the device's own.
     """
 
     code: str
@@ -59,6 +64,7 @@ class Fault:
     summary: str
     proof: tuple[Reading, ...] = ()
     part: Component | None = None
+    shared: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ class Incident:
 
     `hits` and `misses` count polls in a row that saw the fault / saw it gone; `gone_since` is the first of those misses;
     `returned_since`: seen again after it recovered.
+    `parent`: id of the incident that it is part of, because one cause has both; '' when it stands for itself.
     `reason` says in words why it is in this state.
     """
 
@@ -47,6 +48,7 @@ class Incident:
     first_sight: bool = False
     adopted: bool = False
     case: str = ""
+    parent: str = ""
     reason: str = ""
 
     @property

@@ -21,13 +21,17 @@ class FacetStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacetOutcome:
-    """`at` is when the facet was last asked; `reason` and `detail` belong to FAILED; `source` is http, snmp or ssh."""
+    """`at` is when the facet was last asked; `reason` and `detail` belong to FAILED; `source` is http, snmp or ssh.
+
+    `credential`: name of the account that the facet asks with, '' for none.
+    """
 
     status: FacetStatus
     source: str
     at: datetime
     reason: str = ""
     detail: str = ""
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

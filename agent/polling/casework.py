@@ -7,9 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from agent.diagnosis.correlation import lives
 from agent.diagnosis.evidence import Evidence
-from agent.diagnosis.machine import Change, Turn
-from agent.model import Artifact, Case, Check, Desk, Device, History, Incident, Step, StepKind, StepState
+from agent.diagnosis.machine import expire
+from agent.model import Artifact, Case, Check, Desk, Device, History, Incident, IncidentState, Step, StepKind, StepState
 from agent.polling.rules import Rules
 from agent.service import texts
 from agent.service.cases import case_prefix, desks_for, judged, language_of, open_case, parcels, plan_step, releasable
@@ -47,34 +48,92 @@ def open_for(
         plan=inventory.plans[plan_name],
         now=now,
     )
+    case = _told(c, case, incident)
     queries.save_case(c, case)
     for desk in desks_for(device, plan_name, inventory.routes, inventory.desks):
         _add(c, rules, case, desk, StepKind.CREATE, now)
     return case
 
 
-def follow(c: Connection, rules: Rules, change: Change, at: datetime) -> None:
-    """What a recovery or a return tells the desks."""
-    incident = change.incident
-    if not incident.case or change.turn not in (Turn.RECOVERED, Turn.RETURNED):
+def leave(c: Connection, rules: Rules, incident: Incident, now: datetime) -> None:
+    """The incident's device is no longer in the inventory: nobody will see it recover. It comes back when the device does, as any other."""
+    if incident.active:
+        state = IncidentState.RECOVERED if incident.case else IncidentState.CLOSED
+        left = replace(incident, state=state, parent="", recovered_at=now, reason="its device is no longer in the inventory")
+    elif incident.state is IncidentState.SUSPECTED:
+        left = replace(incident, state=IncidentState.CLOSED, reason="its device is no longer in the inventory")
+    elif not queries.members(c, incident.id, limit=1) and (expired := expire([incident], now)):
+        left = expired[0].incident
+    else:
         return
-    case = queries.load_case(c, incident.case)
-    if case is None:
-        return
-    recovered = change.turn is Turn.RECOVERED
-    case = replace(case, state="recovered" if recovered else "open", fault=incident.fault)
+    queries.save_incident(c, left)
+    for touched in {incident.id, incident.parent} - {""}:
+        follow(c, rules, touched, now, left=touched == incident.id)
+
+
+def follow(c: Connection, rules: Rules, incident_id: str, at: datetime, *, left: bool = False) -> Case | None:
+    """Bring an incident's case in line with it and with what is part of it, and tell the desks when all of that is over, or something of it back.
+
+    Returns the case if it is open and stands for several devices. `left`: it is over because nobody looks any more.
+    """
+    root = queries.find_incident(c, incident_id)
+    case = queries.load_case(c, root.case) if root is not None and root.case else None
+    if root is None or case is None:
+        return None
+    members = queries.members(c, root.id, limit=1)
+    alive = lives(root, len(members))
+    if alive == (case.state == "open"):
+        return case if alive and members else None
+    case = replace(case, state="open" if alive else "recovered", fault=root.fault)
+    if alive:
+        case = _told(c, case, root)
     queries.save_case(c, case)
     zone = rules.office.timezone
     for desk, told in _desks_of(c, rules, case):
         language = language_of(desk, rules.plan_of(case), rules.office)
-        if recovered and told and not _withdraw_unsent(c, case, desk):
-            _add(c, rules, case, desk, StepKind.RESOLVE, at, note=texts.recovered_note(incident.recovered_at or at, language, zone=zone))
-        elif not recovered and told:
-            _add(c, rules, case, desk, StepKind.REOPEN, at, note=texts.returned_note(incident.last_seen, language, zone=zone))
-        elif not recovered:
+        if not alive and told and not _withdraw_unsent(c, case, desk):
+            over = at if case.others else root.recovered_at or at
+            note = texts.left_note(language) if left else texts.recovered_note(over, language, zone=zone, others=case.others)
+            _add(c, rules, case, desk, StepKind.RESOLVE, at, note=note)
+        elif alive and told:
+            back = at if members else root.last_seen
+            _add(c, rules, case, desk, StepKind.REOPEN, at, note=texts.returned_note(back, language, zone=zone, devices=_devices(c, root) if members else ()))
+        elif alive:
             # Its report was withdrawn before it went out, so this desk knows nothing yet.
             _add(c, rules, case, desk, StepKind.CREATE, at)
             _attach_files(c, rules, case, desk, case.evidence, at)
+    return case if members else None
+
+
+def tell_growth(c: Connection, rules: Rules, case_id: str, now: datetime) -> None:
+    """Tell the internal desks, all at once, which devices came to the case's cause since they were last told."""
+    case = queries.load_case(c, case_id)
+    root = queries.find_incident(c, case.incident) if case is not None else None
+    if case is None or root is None or case.state != "open":
+        return
+    grown = replace(_told(c, case, root), others_at=now)
+    new = [device for device in grown.others if device not in case.others]
+    if not new:
+        return
+    queries.save_case(c, grown)
+    for desk, told in _desks_of(c, rules, grown):
+        if told and desk.role == "internal":
+            language = language_of(desk, rules.plan_of(grown), rules.office)
+            _add(c, rules, grown, desk, StepKind.COMMENT, now, note=texts.grown_note(new, len(grown.others) + 1, grown.cause, language))
+
+
+def _devices(c: Connection, root: Incident) -> list[str]:
+    """Those that have it now."""
+    return ([root.device] if root.active else []) + queries.members(c, root.id)
+
+
+def _told(c: Connection, case: Case, root: Incident) -> Case:
+    """The case as it names all that have its cause now."""
+    if not root.fault.shared:
+        return case
+    known = {case.device, *case.others}
+    new = [device for device in queries.members(c, root.id) if device not in known]
+    return replace(case, cause=root.fault.shared, others=(*case.others, *new))
 
 
 def add_evidence(c: Connection, rules: Rules, case: Case, evidence: Evidence, now: datetime) -> Case:
@@ -107,6 +166,37 @@ def approve(c: Connection, rules: Rules, case_id: str, now: datetime) -> Case:
         if told:
             _release(c, rules, case, desk, now)
     return case
+
+
+def retry(c: Connection, rules: Rules, case_id: str, now: datetime) -> list[Step]:
+    """A person mended what made a desk refuse this case: the steps that were given up, which are tried again now. Raises KeyError.
+
+    While its report was given up a desk was told nothing more, so what it missed follows: the files, and that the fault is over.
+    """
+    case = queries.load_case(c, case_id)
+    if case is None:
+        raise KeyError(case_id)
+    revived: list[Step] = []
+    for desk in rules.inventory.desks:
+        steps = sorted(queries.queued(c, case=case.id, desk=desk.name, states=list(StepState)), key=lambda q: q.step.seq)
+        reports = [q for q in steps if q.step.kind is StepKind.CREATE and q.state is not StepState.WITHDRAWN]
+        # A newer report than one that was given up has taken its place, with all that followed it.
+        steps = [q for q in steps if reports and q.step.seq >= reports[-1].step.seq]
+        dead = [q.step for q in steps if q.state is StepState.DEAD]
+        if not dead:
+            continue
+        for step in dead:
+            queries.revive_step(c, step.id, now)
+        revived += dead
+        sent = {artifact.name for q in steps for artifact in q.step.artifacts}
+        _attach_files(c, rules, case, desk, tuple(a for a in case.evidence if a.name not in sent), now)
+        last = [q.step.kind for q in steps if q.step.kind in (StepKind.CREATE, StepKind.RESOLVE, StepKind.REOPEN)][-1]
+        if case.state == "recovered" and last is not StepKind.RESOLVE:
+            incident = queries.find_incident(c, case.incident)
+            over = incident.recovered_at if incident is not None and incident.recovered_at is not None else now
+            language = language_of(desk, rules.plan_of(case), rules.office)
+            _add(c, rules, case, desk, StepKind.RESOLVE, now, note=texts.recovered_note(over, language, zone=rules.office.timezone))
+    return revived
 
 
 def reconsider(c: Connection, rules: Rules, case: Case, device: Device, now: datetime) -> Case:
@@ -146,8 +236,11 @@ def _add(c: Connection, rules: Rules, case: Case, desk: Desk, kind: StepKind, at
 
 
 def _attach_files(c: Connection, rules: Rules, case: Case, desk: Desk, artifacts: tuple[Artifact, ...], now: datetime) -> None:
-    for files in parcels(artifacts):
+    kept = tuple(artifact for artifact in artifacts if artifact.sensitive and not desk.sensitive)
+    for files in parcels([artifact for artifact in artifacts if artifact not in kept]):
         _add(c, rules, case, desk, StepKind.ATTACH, now, artifacts=files)
+    if kept:
+        _add(c, rules, case, desk, StepKind.COMMENT, now, note=texts.kept_note(case.id, kept, language_of(desk, rules.plan_of(case), rules.office)))
 
 
 def _desks_of(c: Connection, rules: Rules, case: Case) -> list[tuple[Desk, bool]]:

@@ -6,10 +6,12 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from agent.diagnosis.masking import mask_of, masked
 from agent.errors import CollectError, NotSupported, Reason, Unreachable
 from agent.logs import logger
 from agent.model import Component, Device, FacetOutcome, FacetStatus, Identity, Reading, Snapshot
 from agent.ports import Clock, Collector, CollectorPlugin, Facet, FacetData, PollReport, Session
+from agent.redact import Mask
 
 UNSUPPORTED_AGAIN = 86_400.0
 """A facet that the device lacks is asked for again once a day: a firmware update may bring it."""
@@ -19,6 +21,9 @@ LACKING_SURE = 10
 
 POLL_TIMEOUT = 90.0
 """One whole pass. Ten facets at the default time-out of 10 s, when each of them answers at the last moment but one."""
+
+SHORTEST_LIMIT = 30.0
+"""A pass may always take so long: a first one has certificates to look at, logins to make and every facet to ask."""
 
 ANSWERED = frozenset(
     {
@@ -36,7 +41,7 @@ ANSWERED = frozenset(
 )
 """Failures that prove that the device is there."""
 
-NOT_TRIED = frozenset({Reason.BUG, Reason.AUTH_BLOCKED, Reason.NO_CREDENTIAL, Reason.WEAKER_SCHEME, Reason.SESSIONS_FULL, Reason.LOCKOUT})
+NOT_TRIED = frozenset({Reason.BUG, Reason.AUTH_BLOCKED, Reason.AUTH_WAITS, Reason.NO_CREDENTIAL, Reason.WEAKER_SCHEME, Reason.SESSIONS_FULL, Reason.LOCKOUT})
 """Failures that may come without a word from the device: we did not ask, or were told to wait earlier."""
 
 
@@ -44,7 +49,7 @@ NOT_TRIED = frozenset({Reason.BUG, Reason.AUTH_BLOCKED, Reason.NO_CREDENTIAL, Re
 class FacetState:
     """What is held of one facet between polls. `due` and `not_before` on the monotonic clock: when it is its turn, and until when the device
     asked to be left alone. `data` is the last good answer, at `data_at`. `had`: it was answered in this run. `lacking`: so many
-    times in a row the device said since that it has no such thing.
+    times in a row the device said since that it has no such thing. `hung`: the last try ran into its time-out.
     """
 
     outcome: FacetOutcome | None = None
@@ -54,14 +59,16 @@ class FacetState:
     data_at: float = 0.0
     had: bool = False
     lacking: int = 0
+    hung: bool = False
 
 
 @dataclass(slots=True)
 class PollState:
-    """What the poller holds of one device."""
+    """What the poller holds of one device. `mask`: our secrets at this device, which it may send back to us."""
 
     facets: dict[str, FacetState] = field(default_factory=dict)
     in_use: bool | None = None
+    mask: Mask | None = None
 
     def ask_all(self) -> None:
         """In the next poll it is every facet's turn, but for those that the device asked us to wait with."""
@@ -87,6 +94,11 @@ class Cadence:
     interval: float
     missed: int = 3
 
+    @property
+    def limit(self) -> float:
+        """Seconds a poll may take: it ends before the values of the poll before count as old, so that what did answer is shown in time."""
+        return min(POLL_TIMEOUT, max(SHORTEST_LIMIT, self.interval * (self.missed - 1)))
+
 
 BASE_INTERVAL = 60.0
 """The polling interval for which the vendors' tables give their cadences."""
@@ -105,10 +117,10 @@ async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, st
     started, started_at = clock.monotonic(), clock.now()
     visit = _Visit(device, plugin, state, cadence, clock)
     try:
-        async with asyncio.timeout(POLL_TIMEOUT), collector.open(device) as session:
+        async with asyncio.timeout(cadence.limit), collector.open(device) as session:
             await visit.run(session)
     except TimeoutError:
-        visit.give_up(Reason.TIMEOUT, f"the whole poll took more than {POLL_TIMEOUT:.0f} s")
+        visit.give_up(Reason.TIMEOUT, f"the whole poll took more than {cadence.limit:.0f} s")
     except CollectError as error:
         visit.give_up(error.reason, error.detail)
     except Exception as error:  # noqa: BLE001 - one device's trouble must not end the agent; it is logged with its traceback
@@ -127,22 +139,25 @@ class _Visit:
         self.device = device
         self.plugin = plugin
         self.state = state
+        self.mask = state.mask = state.mask or mask_of(device)
         self.cadence = cadence
         self.clock = clock
         self.reachable = False
         self.asked: dict[str, int] = {}
         self.failures: list[tuple[str, str]] = []
         self._dead: dict[str, CollectError] = {}
+        self._mute: dict[str, CollectError] = {}
         self._alive: set[str] = set()
         self._touched: set[str] = set()
         self._tried = False
+        self._kept_out: set[str] = set()
         self._asking = ""
 
     async def run(self, session: Session) -> None:
         deciding = [f for f in self.plugin.facets if f.decides_use and session.offers(f)]
         if not deciding:
             self.state.in_use = False
-        for facet in self.plugin.facets:
+        for facet in self._in_order():
             if not session.offers(facet):
                 self.state.facets.pop(facet.name, None)
                 continue
@@ -160,11 +175,18 @@ class _Visit:
                 self.state.in_use = self._use(deciding)
         if not self.asked:
             await self._sign_of_life(session)
-        if not self.reachable and not self._tried:
+        if not self.reachable and (self._kept_out or not self._tried):
             await self._knock(session)
 
+    def _in_order(self) -> list[Facet]:
+        """As in the vendor's table, but what ran into its time-out in the last poll comes last, so that it costs nothing but itself. What others
+        wait for (the use, what they replace) keeps its place.
+        """
+        leading = {f.fallback_for for f in self.plugin.facets} | {f.name for f in self.plugin.facets if f.decides_use or f.fallback_for}
+        return sorted(self.plugin.facets, key=lambda f: f.name not in leading and (held := self.state.facets.get(f.name)) is not None and held.hung)
+
     async def _knock(self, session: Session) -> None:
-        """Nothing was tried (no credential, or none that may be used): that tells nothing of the device, so it is asked without any."""
+        """Nothing was tried, or not on every way in (no credential, or none that may be used): that tells nothing of the device, so it is asked without any."""
         self.asked["http"] = self.asked.get("http", 0) + 1
         try:
             await session.knock()
@@ -191,13 +213,15 @@ class _Visit:
     async def _ask(self, facet: Facet, held: FacetState, session: Session) -> None:
         self._touched.add(facet.name)
         dead = self._dead.get(facet.source)
+        if dead is None and facet.account and facet.source not in self._alive:
+            dead = self._mute.get(facet.source)  # no login where nothing has answered yet
         if dead is not None:
             self._failed(facet, held, dead, asked=False)
             return
         self.asked[facet.source] = self.asked.get(facet.source, 0) + 1
         self._asking = facet.name
         try:
-            data = facet.parse(await facet.fetch(session.client))
+            data = masked(facet.parse(await facet.fetch(session.client)), self.mask)
         except NotSupported as error:
             self._reached(facet)
             # What it had, it may only lack while it starts: it is asked again soon, and seldom only when it keeps saying so.
@@ -215,7 +239,7 @@ class _Visit:
             self._failed(facet, held, CollectError(Reason.BUG, f"{type(error).__name__} in facet {facet.name}; the log has the traceback"), asked=True)
         else:
             self._reached(facet)
-            held.data, held.data_at, held.had, held.lacking = data, self.clock.monotonic(), True, 0
+            held.data, held.data_at, held.had, held.lacking, held.hung = data, self.clock.monotonic(), True, 0, False
             held.due = self.clock.monotonic() + self._every(facet) - self.cadence.interval / 2
             held.outcome = self._outcome(facet, FacetStatus.OK)
         self._asking = ""
@@ -237,17 +261,23 @@ class _Visit:
         if not asked:
             return
         self._tried |= error.reason not in NOT_TRIED
+        if error.reason in (Reason.AUTH_BLOCKED, Reason.AUTH_WAITS):
+            self._kept_out.add(facet.source)
         self.failures.append((facet.source, error.reason.value))
-        if (isinstance(error, Unreachable) and facet.source not in self._alive) or error.reason in (
-            Reason.TLS_NOT_TRUSTED,
-            Reason.TLS_CHANGED,
-            Reason.HOST_KEY,
-        ):
-            # Nothing answered on this way in: asking the other facets would cost a time-out each and tell nothing new.
+        held.hung = error.reason is Reason.TIMEOUT
+        closed = error.reason in (Reason.TLS_NOT_TRUSTED, Reason.TLS_CHANGED, Reason.HOST_KEY)
+        if isinstance(error, Unreachable) and facet.source not in self._alive:
+            # One request that the device took and did not answer may be that one request's trouble; a second one is the device's.
+            closed = not error.sent or bool(facet.account) or facet.source in self._mute
+            self._mute.setdefault(facet.source, error)
+        if closed:
+            # Nothing answers on this way in: asking the other facets would cost a time-out each and tell nothing new.
             self._dead[facet.source] = error
 
     def _outcome(self, facet: Facet, status: FacetStatus, reason: str = "", detail: str = "") -> FacetOutcome:
-        return FacetOutcome(status=status, source=facet.source, at=self.clock.now(), reason=str(reason), detail=detail)
+        credential = self.device.credential(facet.account)
+        name = credential.name if credential is not None else ""
+        return FacetOutcome(status=status, source=facet.source, at=self.clock.now(), reason=str(reason), detail=self.mask.text(detail), credential=name)
 
     def _use(self, deciding: list[Facet]) -> bool | None:
         """In use if one says so; free only if all that were asked answered, and one of them said so."""
@@ -270,6 +300,8 @@ class _Visit:
         for facet in self.plugin.facets:
             held = self.state.facets.get(facet.name)
             hung = facet.name == self._asking
+            if held is not None and hung:
+                held.hung = True
             if held is not None and (hung or (facet.name not in self._touched and self.clock.monotonic() >= held.due)):
                 self._touched.add(facet.name)
                 self._failed(facet, held, error, asked=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -10,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 FIRST_WITHIN = 10.0
 """Seconds over which the first polls are spread at most: a person who starts the agent waits for them."""
@@ -35,16 +36,35 @@ def spread(device: str, over: float) -> float:
     return (zlib.crc32(device.encode()) % 10_000) / 10_000 * over
 
 
+class Every(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Every `interval` seconds from `start` on, both by the monotonic clock: a clock that is set moves no turn, and makes none up.
+
+    APScheduler's own trigger counts by the wall clock, and walks through every turn of the time by which that was set forward.
+    """
+
+    def __init__(self, interval: float, start: float) -> None:
+        self.interval = interval
+        self.start = start
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        at = time.monotonic()
+        turns = (at - self.start) / self.interval
+        # What fires a little early (the clocks do not run alike) or late was the turn that is nearest.
+        turn = math.ceil(turns) if previous_fire_time is None else math.floor(turns + 0.5) + 1
+        return now + timedelta(seconds=self.start + max(turn, 0) * self.interval - at)
+
+
 async def _keep_pace(scheduler: AsyncIOScheduler) -> None:
-    """APScheduler counts by the wall clock: when that is set back, its jobs are moved back with it, or all would stand still for so long."""
+    """APScheduler looks at the wall clock to see what is due: when that is set back, all would stand still for so long."""
     ahead = datetime.now(UTC).timestamp() - time.monotonic()
     while True:
         await asyncio.sleep(1)
         step = datetime.now(UTC).timestamp() - time.monotonic() - ahead
         ahead += step
         if step < -1.0:
+            now = datetime.now(UTC)
             for job in scheduler.get_jobs():
-                job.modify(next_run_time=job.next_run_time + timedelta(seconds=step))
+                job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
 
 
 @asynccontextmanager
@@ -55,12 +75,11 @@ async def timer(intervals: Mapping[str, float], fire: Callable[[str], Awaitable[
     """
     scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
     running = Timer(scheduler)
-    now = datetime.now(UTC)
+    now = time.monotonic()
     for device, interval in intervals.items():
-        start = now + timedelta(seconds=spread(device, min(interval, FIRST_WITHIN)))
-        scheduler.add_job(fire, IntervalTrigger(seconds=interval, start_date=start, timezone=UTC), args=[device], id=f"poll:{device}")
-    scheduler.add_job(running._beat, IntervalTrigger(seconds=1, timezone=UTC), id="beat")  # noqa: SLF001 - its own
-    scheduler.add_job(sweep, IntervalTrigger(seconds=1, timezone=UTC), id="sweep")
+        scheduler.add_job(fire, Every(interval, now + spread(device, min(interval, FIRST_WITHIN))), args=[device], id=f"poll:{device}")
+    scheduler.add_job(running._beat, Every(1.0, now), id="beat")  # noqa: SLF001 - its own
+    scheduler.add_job(sweep, Every(1.0, now), id="sweep")
     scheduler.start()
     keeper = asyncio.create_task(_keep_pace(scheduler), name="timer")
     try:

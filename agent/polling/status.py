@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from itertools import islice
 
+from agent.diagnosis.correlation import named
 from agent.diagnosis.evaluate import child_of
-from agent.model import Component, Device, History, Identity, Incident, Snapshot
+from agent.diagnosis.rules import WAITS
+from agent.model import Component, Device, FacetStatus, History, Identity, Incident, Snapshot
 from agent.ports import DeviceStatus, OpenTicket
 
 
@@ -18,8 +22,13 @@ def device_status(
     incidents: tuple[Incident, ...],
     tickets: Iterable[OpenTicket],
     blocked: bool,
+    members: Mapping[str, Mapping[str, str]],
+    held_back: Mapping[str, Collection[str]],
 ) -> DeviceStatus:
-    """A polled device. Not `fresh`: its polls were missed, so nothing that was read is shown, and it is not up."""
+    """A polled device. Not `fresh`: its polls were missed, so nothing that was read is shown, and it is not up.
+
+    `members`: of each incident that others are part of, their devices by their ids. `held_back`: devices that wait because of a cause.
+    """
     reached = snapshot is not None and snapshot.reachable and fresh
     return DeviceStatus(
         device=device,
@@ -28,12 +37,28 @@ def device_status(
         identity=history.identity,
         last_poll=snapshot.at if snapshot is not None else None,
         last_success=history.last_success,
-        incidents=incidents,
+        incidents=tuple(with_others(i, members.get(i.id, {}).values(), held_back.get(i.fault.shared, ())) for i in incidents),
         tickets=tuple(tickets),
         reboots=history.reboot_count,
         blocked=blocked,
         contract=device.contract,
+        sharing={i.id: 1 + len(members[i.id]) for i in incidents if i.id in members},
     )
+
+
+def with_others(incident: Incident, members: Collection[str], held_back: Collection[str] = ()) -> Incident:
+    """The incident as it is shown: its summary says how many devices have its cause, and how many are not asked because of it."""
+    summary = incident.fault.summary
+    if members:
+        summary = f"{named((incident.device, *islice(members, 2)), 1 + len(members))}. {summary}"
+    if held_back and not incident.parent:
+        summary += f" Held back at {len(held_back)} other {'device' if len(held_back) == 1 else 'devices'}."
+    return incident if summary == incident.fault.summary else replace(incident, fault=replace(incident.fault, summary=summary))
+
+
+def held_back(snapshot: Snapshot) -> set[str]:
+    """The causes elsewhere because of which this device is not asked: credentials that are tried at another one first."""
+    return {f"credential:{o.credential}" for o in snapshot.facets.values() if o.status is FacetStatus.FAILED and o.reason in WAITS and o.credential}
 
 
 def child_status(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from agent.diagnosis.correlation import concerned, gathered, tell_in
 from agent.diagnosis.evaluate import Evaluation, due, evaluate
 from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
@@ -23,6 +24,8 @@ from agent.diagnosis.machine import LONGEST_GAP, Change, Turn
 from agent.logs import logger
 from agent.model import Case, Check, Device, History, Incident, IncidentState, Snapshot, Step, StepKind
 from agent.polling import casework
+from agent.polling.groups import Shared, placed, touched
+from agent.polling.lanes import Transfers
 from agent.polling.poller import Cadence, PollState, poll
 from agent.polling.rules import Rules
 from agent.polling.status import child_status, device_status
@@ -89,6 +92,10 @@ class Watch:
         self._tickets: dict[str, list[OpenTicket]] = {}
         self._waiting: dict[str, Case] = {}
         self._collecting: set[str] = set()
+        self._transfers = Transfers(clock)
+        self._shared = Shared()
+        self._growing: dict[str, float] = {}
+        """Cases of several devices about which there may be more to tell, and when to (monotonic)."""
 
     # --- start
 
@@ -97,7 +104,11 @@ class Watch:
 
         def read(c: Connection) -> tuple[dict[str, History], list[Incident], list[Case]]:
             histories = {d: h for d in self.watched if (h := queries.load_history(c, d)) is not None}
-            return histories, queries.open_incidents(c), queries.load_cases(c)
+            incidents = queries.open_incidents(c)
+            for incident in incidents:
+                if incident.device not in self._owners:
+                    casework.leave(c, self.rules, incident, self._clock.now())
+            return histories, incidents, queries.load_cases(c)
 
         await self._store.run(self._reconsider)
         histories, incidents, cases = await self._store.run(read)
@@ -112,6 +123,11 @@ class Watch:
                 logger("watch").warning("incident_of_a_fault_code_no_longer_known", incident=incident.id, code=incident.fault.code)
                 continue
             owner.incidents[incident.key] = incident
+        for device, watched in self.watched.items():
+            self._shared.note(device, {}, watched.incidents)
+        for case in cases:
+            if case.cause and case.state == "open":
+                self._notice_growth(case)
         self._waiting = {case.id: case for case in cases if case.evidence_state != "done" and case.device in self._owners}
         await self._load_tickets()
 
@@ -176,6 +192,7 @@ class Watch:
     async def take(self, watched: Watched, snapshot: Snapshot) -> None:
         """Evaluate a snapshot and write what follows from it."""
         evaluation = self._evaluate(watched, snapshot)
+        self._shared.note_held_back(snapshot)
         was = watched.history
         watched.snapshot, watched.last_poll, watched.polled_at, watched.shown_stale = snapshot, snapshot.at, self._clock.monotonic(), False
         try:
@@ -199,6 +216,7 @@ class Watch:
                 rules=watched.plugin.rules,
                 spec_of=lambda code: self.rules.specs[code],
                 new_id=lambda: uuid.uuid4().hex[:12],
+                held=self._shared.members,
             )
         except Exception:  # noqa: BLE001 - see below
             # A bug in a rule: the readings are still shown, the incidents stay as they are, and the log has the traceback.
@@ -207,41 +225,58 @@ class Watch:
 
     async def _settle(self, watched: Watched, snapshot: Snapshot, evaluation: Evaluation, was: History) -> None:
         changes = list(evaluation.changes)
-        incidents = dict(evaluation.incidents)
-        ripe = [i for i in incidents.values() if due(i, self.rules.specs[i.fault.code], first_sight=self.rules.first_sight)]
-        counted = [i for k, i in incidents.items() if _worth_a_write(i, watched.incidents.get(k))]
+        before, incidents = watched.incidents, dict(evaluation.incidents)
+        counted = any(_worth_a_write(i, before.get(k)) for k, i in incidents.items())
         now_mono = self._clock.monotonic()
         history_moved = durable(evaluation.history) != durable(was)
         only_facts = history_moved and durable(replace(evaluation.history, facts={})) == durable(replace(was, facts={}))
         write_history = history_moved and (not only_facts or now_mono - watched.saved >= FACTS_EVERY)
         opened: list[Case] = []
+        grown: list[Case] = []
 
         def write(c: Connection) -> None:
             if write_history:
                 queries.save_history(c, watched.device.id, evaluation.history)
-            for incident in ripe:
+            for change in changes:
+                if change.incident.state is IncidentState.CLOSED:
+                    queries.save_incident(c, change.incident)
+            for key, incident in incidents.items():
+                incidents[key] = incident = placed(c, self.rules, incident, snapshot.at)
+                if _worth_a_write(incident, before.get(key)):
+                    queries.save_incident(c, incident)
+            for incident in [i for i in incidents.values() if self._ripe(i, snapshot.at)]:
                 case = self._open(c, watched, incident, snapshot, evaluation.history)
                 opened.append(case)
-                incidents[incident.key] = replace(incident, state=IncidentState.CASED, case=case.id, reason=f"case {case.id} opened: {incident.reason}")
-            for change in changes:
-                casework.follow(c, self.rules, change, snapshot.at)
-            closing = [ch.incident for ch in changes if ch.incident.state is IncidentState.CLOSED]
-            for incident in (*closing, *(incidents[key] for key in {i.key for i in (*counted, *ripe)} if key in incidents)):
-                queries.save_incident(c, incident)
+                cased = replace(incident, state=IncidentState.CASED, case=case.id, reason=f"case {case.id} opened: {incident.reason}")
+                incidents[incident.key] = cased
+                queries.save_incident(c, cased)
+            for incident_id in touched(changes, before, incidents):
+                case_of_many = casework.follow(c, self.rules, incident_id, snapshot.at)
+                if case_of_many is not None:
+                    grown.append(case_of_many)
 
-        if write_history or ripe or changes or counted:
+        if write_history or changes or counted or any(concerned(i) or self._ripe(i, snapshot.at) for i in incidents.values()):
             await self._store.run(write)
         watched.history = evaluation.history
         if write_history:
             watched.saved = now_mono
         watched.incidents = incidents
+        for other in self._shared.note(watched.device.id, before, incidents):
+            self._show(self.watched[other])
         for change in changes:
             _log(change)
         for case in opened:
             logger("watch").info("case_opened", case=case.id, device=case.device, fault=case.fault.code, missing=list(case.missing) or None)
             self._waiting[case.id] = case
-        if opened or any(ch.turn in (Turn.RECOVERED, Turn.RETURNED) for ch in changes):
+        for case in grown:
+            self._notice_growth(case)
+        if opened or grown or any(ch.turn in (Turn.RECOVERED, Turn.RETURNED) for ch in changes):
             self._wake()
+
+    def _ripe(self, incident: Incident, now: datetime) -> bool:
+        """Whether a case is to be opened for it now."""
+        wanted = due(incident, self.rules.specs[incident.fault.code], first_sight=self.rules.first_sight)
+        return wanted and not incident.parent and gathered(incident, now, self.rules.cadence.interval)
 
     def _open(self, c: Connection, watched: Watched, incident: Incident, snapshot: Snapshot, history: History) -> Case:
         device = next((d for d in watched.children if d.id == incident.device), watched.device)
@@ -292,6 +327,7 @@ class Watch:
                     reachable=snapshot is not None and snapshot.reachable,
                     heavy=lambda: _free(watched.snapshot),
                     have=frozenset(a.name for a in case.evidence),
+                    turn=lambda: self._transfers.turn(watched.device),
                     clock=self._clock,
                 )
             except OSError as error:
@@ -346,14 +382,30 @@ class Watch:
     # --- what is shown
 
     async def sweep(self) -> None:
-        """Values of a device whose polls were missed are no longer shown."""
+        """Values of a device whose polls were missed are no longer shown; desks are told of devices that came to a cause."""
         now = self._clock.monotonic()
+        for case, when in list(self._growing.items()):
+            if now >= when:
+                del self._growing[case]
+                self._spawn(f"growth:{case}", self._tell_growth(case, when))
         for watched in self.watched.values():
             cadence = self.cadence(watched.device)
             if watched.polled_at is not None and not watched.shown_stale and now - watched.polled_at > cadence.interval * cadence.missed:
                 watched.shown_stale = True
                 logger("watch").warning("polls_missed", device=watched.device.id, since=watched.last_poll.isoformat() if watched.last_poll else None)
                 self._show(watched)
+
+    def _notice_growth(self, case: Case) -> None:
+        wait = tell_in(case.others_at, self._clock.now(), self.rules.cadence.interval)
+        self._growing.setdefault(case.id, self._clock.monotonic() + wait)
+
+    async def _tell_growth(self, case: str, when: float) -> None:
+        try:
+            await self._store.run(lambda c: casework.tell_growth(c, self.rules, case, self._clock.now()))
+        except BaseException:
+            self._growing.setdefault(case, when)
+            raise
+        self._wake()
 
     async def save(self) -> None:
         """At the end: histories of which only the facts had moved."""
@@ -375,6 +427,8 @@ class Watch:
             incidents=self._incidents(watched, watched.device.id),
             tickets=self._tickets.get(watched.device.id, ()),
             blocked=self._blocked(watched.device.id),
+            members=self._shared.members,
+            held_back=self._shared.held_back,
         )
         self._changed(status)
         for child in watched.children:
@@ -405,6 +459,8 @@ def _worth_a_write(incident: Incident, before: Incident | None) -> bool:
     """Of an incident that merely lasts, the count is not written at each poll."""
     if before is None or incident.state is not before.state or incident.state is IncidentState.SUSPECTED:
         return incident is not before
+    if incident.parent != before.parent or incident.fault.shared != before.fault.shared:
+        return True
     return incident.misses != before.misses or incident.returned_since != before.returned_since
 
 

@@ -6,6 +6,7 @@ Texts and fields cannot disagree: the templates see only `fields`, which is also
     case, key, incident, state, opened_at, since, site, room, device, plan, plan_name, evidence_note, missing: [word]
     identity, parent (null: it hangs on nothing): {vendor model serial firmware hardware mac name known_at}
     fault: {code component severity title summary advice part readings: [{metric value state labels component raw}]}
+    shared (null: the fault is this device's own): {cause devices: [name]}
     fault.part (null: the device itself): {kind key name model serial firmware mac state raw}
     contract (null: none known): {id number plan starts ends purchased proof_of_purchase address contact: {name phone email}}
     checklist: [{id question answer detail}], deadlines: [{name due starts_when}]
@@ -33,6 +34,8 @@ from agent.service.completeness import MISSING
 
 SCHEMA = 1
 LANGUAGES = ("pl", "en")
+NAMED = 100
+"""Devices that a text names; of those beyond it gives the number. The data name them all."""
 SUBJECT_LENGTH = 160
 """Characters. A subject that a desk had to cut would no longer match its thread."""
 
@@ -71,6 +74,14 @@ WORDS: dict[str, Text] = {
 """The program's words as people say them; those of `Case.missing` stand in `completeness.MISSING`, and `word` knows both."""
 
 
+CAUSES: dict[str, Text] = {
+    "credential": Text("credential", "dane logowania"),
+    "certificates": Text("renewed certificates at site", "odnowione certyfikaty w obiekcie"),
+    "enrolment": Text("new certificates at site", "nowe certyfikaty w obiekcie"),
+}
+"""Kinds of causes that several devices share, before the cause's own name. A kind that does not stand here is shown as it is."""
+
+
 def draft(
     case: Case,
     step: StepKind,
@@ -104,10 +115,33 @@ def draft(
     return TicketDraft(case=case.id, key=case.key, subject=_subject(case, language), body=body.strip() + "\n", language=language, fields=fields)
 
 
-def recovered_note(at: datetime, language: str, *, zone: str) -> str:
-    """The device is healthy again since `at`."""
+def recovered_note(at: datetime, language: str, *, zone: str, others: Sequence[str] = ()) -> str:
+    """The device is healthy again since `at`, and with it the `others` that had the same cause."""
     when = _time(at, ZoneInfo(zone))
+    if others:
+        count = len(others) + 1
+        return Text(
+            f"The last of the {count} devices concerned has been working properly since {when} ({zone}).",
+            f"Wszystkie urządzenia, których to dotyczyło ({count}), działają poprawnie od {when} ({zone}).",
+        )[language]
     return Text(f"The device has been working properly since {when} ({zone}).", f"Urządzenie działa poprawnie od {when} ({zone}).")[language]
+
+
+def left_note(language: str) -> str:
+    """Nobody watches the device any more, so nobody knows how it is."""
+    return Text(
+        "The device is no longer in the inventory, so it is not watched any more. Whether the fault is gone is not known.",
+        "Urządzenia nie ma już w inwentarzu, więc nie jest obserwowane. Nie wiadomo, czy usterka ustąpiła.",
+    )[language]
+
+
+def kept_note(case: str, kept: Sequence[Artifact], language: str) -> str:
+    """What is said where a desk is not given files in which a device may tell more than it should."""
+    head = Text(
+        f"Files that stay on the site server, in its folder evidence/{case}, because they may hold account names and addresses:",
+        f"Pliki pozostające na serwerze lokalnym, w katalogu evidence/{case}, bo mogą zawierać nazwy kont i adresy:",
+    )[language]
+    return "\n".join([head, *(f"- {file.name}, {file.size} B, SHA-256 {file.sha256}" for file in kept)])
 
 
 def reported_note(at: datetime, deadlines: Iterable[Deadline], language: str, *, zone: str) -> str:
@@ -124,10 +158,34 @@ def reported_note(at: datetime, deadlines: Iterable[Deadline], language: str, *,
     return "\n".join(lines)
 
 
-def returned_note(at: datetime, language: str, *, zone: str) -> str:
-    """The fault is back since `at`."""
+def returned_note(at: datetime, language: str, *, zone: str, devices: Sequence[str] = ()) -> str:
+    """The fault is back since `at`; `devices`: where it is now, when several have its cause."""
     when = _time(at, ZoneInfo(zone))
-    return Text(f"The fault is back since {when} ({zone}).", f"Usterka wystąpiła ponownie {when} ({zone}).")[language]
+    head = Text(f"The fault is back since {when} ({zone}).", f"Usterka wystąpiła ponownie {when} ({zone}).")[language]
+    return "\n".join((head, Text("Devices concerned:", "Urządzenia, których to dotyczy:")[language], *listed(devices, language))) if devices else head
+
+
+def grown_note(new: Sequence[str], count: int, cause: str, language: str) -> str:
+    """These devices came to the cause of a case; `count`: how many it has concerned by now."""
+    named = cause_words(cause, language)
+    head = Text(
+        f"More devices have the same cause ({named}), {count} so far:", f"Kolejne urządzenia z tą samą przyczyną ({named}), dotychczas łącznie {count}:"
+    )
+    return "\n".join((head[language], *listed(new, language)))
+
+
+def listed(devices: Sequence[str], language: str) -> list[str]:
+    """A line a device, not without end."""
+    more = len(devices) - NAMED
+    rest = [Text(f"- and {more} more", f"- i jeszcze {more}")[language]] if more > 0 else []
+    return [*(f"- {device}" for device in devices[:NAMED]), *rest]
+
+
+def cause_words(cause: str, language: str) -> str:
+    """A cause `kind:name` as people say it."""
+    kind, _, name = cause.partition(":")
+    known = CAUSES.get(kind)
+    return f"{known[language]} {name}" if known else cause
 
 
 def arrived_note(words: Iterable[str], language: str) -> str:
@@ -160,6 +218,8 @@ def _environment(language: str) -> Environment:
         keep_trailing_newline=True,  # an included line ends where its file does
     )
     environment.filters["word"] = lambda code: word(code, language)
+    environment.filters["cause"] = lambda cause: cause_words(cause, language)
+    environment.filters["listed"] = lambda devices: listed(devices, language)
     return environment
 
 
@@ -193,6 +253,7 @@ def _fields(
         "identity": _identity(case.identity, known_at),
         "parent": _identity(case.parent, known_at) if case.parent else None,
         "fault": _fault(case.fault, case, language),
+        "shared": {"cause": case.cause, "devices": [case.device, *case.others]} if case.others else None,
         "plan": case.plan,
         "plan_name": plan_name,
         "contract": _contract(case.contract) if case.contract else None,

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,12 +22,17 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from agent.errors import StoreError
+from agent.logs import logger
+from agent.store.backup import copy
 
 T = TypeVar("T")
 
 FILE = "latarnik.sqlite3"
+READING = "latarnik_reading"
 BUSY_MS = 10_000
 """How long one process waits for another's write: the command line beside the daemon writes a row or two."""
+IN_TROUBLE_MS = 200
+"""And while the database is known to be out of reach: whoever waits for the writer's thread, a poll above all, is not to wait for that each time."""
 
 
 def _engine(path: Path) -> Engine:
@@ -38,6 +44,8 @@ def _engine(path: Path) -> Engine:
         raw.isolation_level = None
         cursor = raw.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        # A new file can give room back to the disk while it is in use. It must be said before the file's first byte is written.
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         cursor.execute("PRAGMA journal_mode=WAL")
         # FULL: what the outbox says was written is on the disk (promise 4).
         cursor.execute("PRAGMA synchronous=FULL")
@@ -46,7 +54,7 @@ def _engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # IMMEDIATE: a reader that becomes a writer halfway would get SQLITE_BUSY without waiting.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(READING) else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -69,6 +77,8 @@ def _check_and_migrate(path: Path, engine: Engine, *, migrate: bool) -> None:
             if revision != _scripts().get_current_head():
                 raise StoreError(f"{path}: belongs to a running daemon of an older version; restart it (systemctl restart latarnik), then ask again")
             return
+        if revision and revision != _scripts().get_current_head():
+            _keep(path, revision)
     try:
         with engine.connect() as connection:
             config = _alembic(connection)
@@ -78,6 +88,17 @@ def _check_and_migrate(path: Path, engine: Engine, *, migrate: bool) -> None:
     except DatabaseError as error:
         raise _unusable(path, f"cannot be used ({error.orig})") from error
     path.chmod(0o600)
+
+
+def _keep(path: Path, revision: str) -> None:
+    """Copy a database of an older schema before it is changed: the way back to the version before. One such copy is kept. Raises StoreError."""
+    kept = path.with_name(f"{path.name}.schema-{revision}")
+    kept.unlink(missing_ok=True)  # of an upgrade that failed
+    copy(path, kept)
+    for older in path.parent.glob(f"{path.name}.schema-*"):
+        if older != kept:
+            older.unlink()
+    logger("store").info("database_kept_before_upgrade", file=str(kept))
 
 
 def _scripts() -> ScriptDirectory:
@@ -112,24 +133,47 @@ def _refuse_what_is_not_ours(path: Path) -> str:
 
 
 class Store:
-    """The open database. `run` is for the daemon's loop, `transaction` for the command line."""
+    """The open database. `run` is for the daemon's loop, `transaction` for the command line.
+
+    That it cannot be used is said in the log once, and once when it can be written again: whoever asks for a transaction need not.
+    """
 
     def __init__(self, engine: Engine, writer: ThreadPoolExecutor) -> None:
         self._engine = engine
         self._writer = writer
+        self._trouble = ""
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """One transaction, on the caller's thread. Raises StoreError when the database cannot be written."""
+    def transaction(self, *, reading: bool = False) -> Iterator[Connection]:
+        """One transaction, on the caller's thread. Raises StoreError when the database cannot be used. `reading`: it will write nothing."""
         try:
-            with self._engine.begin() as connection:
-                yield connection
+            with self._engine.connect().execution_options(**{READING: reading}) as connection:
+                raw = _raw(connection)
+                raw.execute(f"PRAGMA busy_timeout={IN_TROUBLE_MS if self._trouble else BUSY_MS}")
+                before = raw.total_changes
+                with connection.begin():
+                    yield connection
+                wrote = raw.total_changes > before
         except DatabaseError as error:
+            self._refused(str(error.orig))
             raise StoreError(f"the database refused: {error.orig}") from error
+        if wrote and self._trouble:
+            # Reading proves nothing: a full disk can be read.
+            self._trouble = ""
+            logger("store").info("database_writable_again")
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        with self.transaction() as connection:
+    def _refused(self, why: str) -> None:
+        if self._trouble != why:
+            self._trouble = why
+            logger("store").error("database_not_usable", detail=why, next="mend the disk, or end what locks the database; nothing is lost, it is tried again")
+
+    def _run(self, work: Callable[[Connection], T], *, reading: bool = False) -> T:
+        with self.transaction(reading=reading) as connection:
             return work(connection)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """`work(connection)`, which writes nothing, on the store's thread: another process that writes and does not end is not waited for."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, partial(self._run, work, reading=True))
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """`work(connection)` in one transaction, on the store's thread: all of it is written, or nothing."""
@@ -139,6 +183,12 @@ class Store:
         """The revision of the schema."""
         with self._engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
 
 
 @contextmanager

@@ -6,12 +6,17 @@ import asyncio
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.errors import StoreError
 from agent.ports import Clock
 from agent.store import queries
 from agent.store.database import Store
+
+_VAULT_LIMIT = 64 * 1024
+"""A file of the vault is some hundred bytes long."""
 
 
 class StoredTrust:
@@ -26,7 +31,7 @@ class StoredTrust:
     async def accepted(self, device: str, endpoint: str) -> str | None:
         known = self._accepted.get((device, endpoint))
         if known is None:
-            known = await self._store.run(lambda c: queries.accepted_fingerprint(c, device, endpoint))
+            known = await self._store.read(lambda c: queries.accepted_fingerprint(c, device, endpoint))
             if known:
                 self._accepted[device, endpoint] = known
         return known
@@ -53,7 +58,7 @@ class StoredMemory:
 
     async def get(self, device: str) -> dict[str, str]:
         if device not in self._known:
-            self._known[device] = await self._store.run(lambda c: queries.load_memory(c, device))
+            self._known[device] = await self._store.read(lambda c: queries.load_memory(c, device))
         return dict(self._known[device])
 
     async def put(self, device: str, values: Mapping[str, str]) -> None:
@@ -67,7 +72,10 @@ class StoredMemory:
 
 
 class FileVault:
-    """One 0600 file a device. Written beside and renamed, synced with its folder: after a kill it is the old one or the new one."""
+    """One 0600 file a device. Written beside and renamed, synced with its folder: after a kill it is the old one or the new one.
+
+    Raises StoreError: at `get` for what is there and is no file of ours (damaged, another user's), at `put` for what cannot be written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -80,36 +88,72 @@ class FileVault:
         return await asyncio.to_thread(self._read, device)
 
     def _read(self, device: str) -> dict[str, str]:
+        path = self._path(device)
         try:
-            values = json.loads(self._path(device).read_text())
+            # Neither a link nor a pipe is followed: we wrote a plain file.
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(handle, "rb") as file:
+                values = json.loads(file.read(_VAULT_LIMIT + 1)) if stat.S_ISREG(os.fstat(handle).st_mode) else None
         except FileNotFoundError:
             return {}
-        except ValueError:
-            # Not a file we wrote: renaming makes ours whole. Nothing can be given back from it.
-            return {}
-        return {str(k): str(v) for k, v in values.items()} if isinstance(values, dict) else {}
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{path}: is damaged (no whole JSON)") from error
+        if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+            raise StoreError(f"{path}: is damaged (not what we write there)")
+        return values
 
-    async def put(self, device: str, values: Mapping[str, str]) -> None:
-        await asyncio.to_thread(self._write, device, dict(values))
-
-    def _write(self, device: str, values: dict[str, str]) -> None:
-        path = self._path(device)
-        if not values:
-            path.unlink(missing_ok=True)
-        else:
-            beside = path.with_suffix(".new")
-            handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    async def put(self, device: str, values: Mapping[str, str], *, synced: bool = True) -> None:
+        """Ends when the file is written, also when it is cancelled meanwhile: no write of ours goes on behind a later one."""
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, device, dict(values), synced=synced))
+        cancelled = False
+        while not writing.done():
             try:
-                os.write(handle, json.dumps(values).encode())
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            beside.replace(path)
-        folder = os.open(self._folder, os.O_RDONLY)
+                await asyncio.wait([writing])
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError from writing.exception()
+        writing.result()
+
+    def _write(self, device: str, values: dict[str, str], *, synced: bool = True) -> None:
+        path = self._path(device)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            if values:
+                self._replace(path, json.dumps(values).encode(), synced=synced)
+            else:
+                path.unlink(missing_ok=True)
+            if not synced:
+                return
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise StoreError(
+                f"{path}: cannot be written ({error.strerror}); free space on its disk, or give the folder and all in it to the user that runs latarnik"
+            ) from error
+
+    def _replace(self, path: Path, body: bytes, *, synced: bool) -> None:
+        beside = path.with_suffix(".new")
+        beside.unlink(missing_ok=True)  # of a write that was cut short; its mode and owner are not to be relied on
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                if os.geteuid() == 0:
+                    # A command of root's must not leave a file that the service's own user cannot open.
+                    owner = self._folder.stat()
+                    os.fchown(handle, owner.st_uid, owner.st_gid)
+                file.write(body)
+                file.flush()
+                if synced:
+                    os.fsync(handle)
+            beside.replace(path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 class PassingKeep:
@@ -122,7 +166,8 @@ class PassingKeep:
     async def get(self, device: str) -> dict[str, str]:
         return dict(self._values.get(device, {}))
 
-    async def put(self, device: str, values: Mapping[str, str]) -> None:
+    async def put(self, device: str, values: Mapping[str, str], *, synced: bool = True) -> None:
+        del synced
         merged = {**self._values.get(device, {}), **values}
         self._values[device] = {k: v for k, v in merged.items() if v}
 

@@ -21,10 +21,17 @@ incidents = Table(
     Column("device", String, nullable=False),
     Column("state", String, nullable=False),
     Column("value", Text, nullable=False),
+    Column("cause", String, nullable=False, server_default=""),
+    Column("parent", String, nullable=False, server_default=""),
+    Column("since", Float, nullable=False, server_default="0"),
 )
 # Promise 4, in the database's own words: one fault has one open incident.
 Index("incidents_open_key", incidents.c.key, unique=True, sqlite_where=text("state != 'closed'"))
 Index("incidents_device", incidents.c.device, incidents.c.state)
+# What several devices share: the incidents of a cause that stand for themselves, and those that are part of one of them.
+Index("incidents_cause", incidents.c.cause, incidents.c.parent, incidents.c.state)
+Index("incidents_parent", incidents.c.parent, incidents.c.state)
+Index("incidents_since", incidents.c.parent, incidents.c.since)
 
 cases = Table(
     "cases",
@@ -73,6 +80,17 @@ logins = Table(
     Column("way", String, nullable=False),
     Column("at", Float, nullable=False),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("unanswered", Integer, nullable=False, server_default="0"),
+)
+Index("logins_version", logins.c.version)
+
+# Versions of credentials that some device accepted, and which was the first. Outlives the notes above: what was proven once stays proven.
+proven = Table(
+    "proven",
+    metadata,
+    Column("version", String, primary_key=True),
+    Column("device", String, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 fingerprints = Table(

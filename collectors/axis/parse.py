@@ -42,7 +42,8 @@ def word(value: object, limit: int = 128) -> str:
     """A short text of the device without control characters; '' for anything that is no text."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
-    return "".join(c for c in str(value)[: 4 * limit] if c.isprintable()).strip()[:limit]
+    text = str(value)[: 4 * limit]
+    return (text if text.isprintable() else "".join(c for c in text if c.isprintable())).strip()[:limit]
 
 
 def flag(value: object) -> bool | None:

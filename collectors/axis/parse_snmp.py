@@ -22,6 +22,7 @@ IF_PHYS_ADDRESS = "1.3.6.1.2.1.2.2.1.6.2"
 SYSTEM = (SYS_DESCR, SYS_UPTIME, SYS_NAME, IF_PHYS_ADDRESS)
 VIDEO_MIB = "1.3.6.1.4.1.368.4.1"
 
+_ROW = re.compile(re.escape(VIDEO_MIB) + r"\.([0-9]+\.[0-9]+\.[0-9]+)\.([0-9]+(?:\.[0-9]+)*)")
 _OUIS = ("00408C", "ACCC8E", "B8A44F", "E82725")
 _TYPES = {
     "supply": {1: "common", 2: "internal", 3: "external"},
@@ -36,12 +37,18 @@ _VALUES = "3.1.4"
 _STORAGE_NAME, _STORAGE_DISRUPTION = "8.1.2", "8.1.3"
 
 
+_LARGEST = 1 << 64
+"""No SNMP type holds a number as large; a device can send one all the same."""
+
+
 def _text(value: object) -> str:
-    return word(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
+    if isinstance(value, int):
+        value = _int(value)
+    return word(value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else value)
 
 
 def _int(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST else None
 
 
 def system(raw: Timed) -> FacetData:
@@ -97,7 +104,7 @@ def video_mib(rows: Sequence[tuple[str, object]]) -> FacetData:
             if said:
                 readings.append(Reading(metric=_METRICS[kind], value=float(said != "failure"), labels=(key,), component=key, raw=said))
             state = UNKNOWN if not said else "failed" if said == "failure" else "ok"
-            components.append(Component(kind=kind, key=key, name=key, state=state, raw=said or word(value)))
+            components.append(Component(kind=kind, key=key, name=key, state=state, raw=said or _text(value)))
     for index, value in table.get(_VALUES, {}).items():
         degrees = _int(value)
         warm = celsius(float(degrees)) if degrees is not None else None
@@ -118,8 +125,8 @@ def _split(row: object) -> tuple[str, str]:
     if not (isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str)):
         return "", ""
     oid = row[0].lstrip(".")
-    arcs = oid.removeprefix(f"{VIDEO_MIB}.").split(".") if oid.startswith(f"{VIDEO_MIB}.") else []
-    return (".".join(arcs[:3]), ".".join(arcs[3:])) if len(arcs) > 3 and all(a.isascii() and a.isdigit() for a in arcs) else ("", "")
+    found = _ROW.fullmatch(oid)
+    return (found[1], found[2]) if found else ("", "")
 
 
 def _part(kind: str, index: str) -> str:

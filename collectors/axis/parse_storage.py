@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import fromstring as plain_fromstring
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
@@ -15,6 +16,9 @@ from agent.ports import FacetData
 from collectors.axis.parse import celsius, flag, number, parameters, word
 
 KELVIN = 273.15
+XML_LIMIT = 64 * 1024
+XML_TAGS = 2000
+"""Both far beyond a list of disks: a document of more would hold the loop while it is parsed."""
 _STORAGE = re.compile(r"^Storage\.(S\d{1,4})\.(\w{1,32})$")
 _STORAGE_WORDS = {
     "ok": "ok",
@@ -30,11 +34,26 @@ _PART_STATES = {"ok": "ok", "failed": "failed", "connected": "off", "disconnecte
 
 def xml(body: bytes) -> Element:
     """The root of an XML answer; entities and external references are refused. Raises BadPayload."""
+    if len(body) > XML_LIMIT or body.count(b"<") > XML_TAGS:
+        raise BadPayload(f"XML of more than {XML_LIMIT} bytes or {XML_TAGS} tags")
     try:
-        root: Element = ElementTree.fromstring(body)
+        root: Element = plain_fromstring(body) if _declares_nothing(body) else ElementTree.fromstring(body)  # noqa: S314 - see there
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise BadPayload(f"not XML: {type(error).__name__}") from None
     return root
+
+
+_ASCII = re.compile(
+    rb"""\s*(?:<\?xml\s+version\s*=\s*["']1\.0["'](?:\s+encoding\s*=\s*["'](?:utf-8|us-ascii|iso-8859-1)["'])?\s*\?>)?\s*<[A-Za-z]""", re.IGNORECASE
+)
+
+
+def _declares_nothing(body: bytes) -> bool:
+    """Whether it can have no document type, and so no entities, for Python's own parser, which is ten times as fast as the one that looks for them.
+
+    In an encoding in which markup is ASCII, a document type begins with these two bytes; so do comments, which devices do not send either.
+    """
+    return b"<!" not in body and b"\0" not in body and _ASCII.match(body) is not None
 
 
 def xml_error(root: Element) -> str:

@@ -48,7 +48,7 @@ COMMANDS: Final = frozenset({"whoami", "status", "callinfo all"})
 """Lines of the command line."""
 
 _PAUSE: Final = 0.2  # seconds the command line wants between two commands
-_BODY_LIMIT: Final = 4 * 1024 * 1024
+_BODY_LIMIT: Final = 512 * 1024
 
 
 def _names_only(body: Any) -> bool:
@@ -97,6 +97,11 @@ class PolyClient:
     def now(self) -> datetime:
         return self._clock.now()
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The session's id and its newest token: who has them is logged in."""
+        return self._session.secrets
+
     async def get(self, path: str, *, optional: bool = False) -> str:
         """The text of a GET. `optional`: JSON null means that the codec does not have it in this mode. Raises CollectError and its kinds."""
         return await self._ask("GET", path, None, optional=optional)
@@ -134,8 +139,7 @@ class PolyClient:
         if line not in COMMANDS:
             raise ValueError(f"{line!r} is not in the table of commands")
         if self._shell is None:
-            if why := await self._session.held():
-                raise Busy(Reason.SESSIONS_FULL, f"{self._device.id}: no SSH session beside the web interface's: {why}")
+            await self._session.make_way(self._visit)
             self._shell = await self._ssh.shell(prompt="-> ", ready="SNMP Enabled:")
         else:
             await self._clock.sleep(_PAUSE)

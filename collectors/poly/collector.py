@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agent.errors import CollectError
+from agent.errors import CollectError, Unreachable
 from agent.logs import logger
 from agent.model import Device
 from agent.ports import Facet, Services
 from collectors.poly.client import PolyClient
 from collectors.poly.session import ManagementSession, Visit, visiting
-from collectors.transport import HttpConnection, Transports, open_transports
+from collectors.transport import HttpConnection, SshConnection, Transports, open_transports
 
 GIVE_BACK_AT_ONCE = 64
 GIVE_BACK_TIME = 30.0
@@ -22,14 +22,18 @@ GIVE_BACK_TIME = 30.0
 class PolySession:
     """One visit."""
 
-    def __init__(self, device: Device, client: PolyClient, http: HttpConnection) -> None:
+    def __init__(self, device: Device, client: PolyClient, http: HttpConnection, ssh: SshConnection) -> None:
         self._device = device
         self._http = http
+        self._ssh = ssh
         self.client: object = client
 
     async def knock(self) -> None:
-        """The web page, without a session."""
-        await self._http.request("GET", "/", account="")
+        """The web page, without a session; where that is off, the host key of the command line."""
+        try:
+            await self._http.request("GET", "/", account="")
+        except Unreachable:
+            await self._ssh.knock()
 
     def offers(self, facet: Facet) -> bool:
         if facet.account == "ssh":
@@ -49,9 +53,9 @@ class PolyCollector:
     async def open(self, device: Device) -> AsyncIterator[PolySession]:
         session = self._sessions.setdefault(device.id, ManagementSession(device, self._services))
         session.device = device
-        async with self._transports.http(device) as http, self._transports.ssh(device) as ssh, visiting(session, http) as visit:
+        async with self._transports.http(device) as http, visiting(session, http) as visit, self._transports.ssh(device) as ssh:
             client = PolyClient(device=device, session=session, visit=visit, ssh=ssh, clock=self._services.clock)
-            yield PolySession(device, client, http)
+            yield PolySession(device, client, http, ssh)
 
     async def give_back(self) -> None:
         """End every session of ours. A device that does not answer keeps its own until it runs out."""

@@ -6,13 +6,15 @@ import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-from agent.errors import NotSupported
+from agent.errors import BadPayload, NotSupported
 from agent.ports import EvidenceItem
 from agent.redact import is_secret_key
 from collectors.poly.client import DEVICES, PING, TRACEROUTE, PolyClient, too_large
 from collectors.poly.settings import LOG_BUNDLE_CEILING, MIB
+from collectors.transport import parse_json
 
 LOG_TIMEOUT = 900.0
 TAR_MAGIC_AT = 257
@@ -66,9 +68,9 @@ def _towards_gateway(path: str) -> Callable[[PolyClient], Any]:
 def scrub_json(body: bytes) -> bytes:
     """JSON with session ids, user names and secrets masked, laid out for people. What is no JSON is withheld: it cannot be cleaned."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return b"(withheld: the answer is not JSON, so it cannot be searched for secrets)\n"
+        value = parse_json(body)
+    except BadPayload as error:
+        return f"(withheld: {error.detail}, so it cannot be searched for secrets)\n".encode()
     return json.dumps(_masked(value), indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
@@ -103,7 +105,7 @@ def _json_item(name: str, ask: Callable[[PolyClient], Any], *, light: bool = Tru
     )
 
 
-EVIDENCE = (
+_ITEMS = (
     _json_item("poly-system.json", lambda c: c.get("/rest/system"), sensitive=False),
     _json_item("poly-status.json", lambda c: c.get("/rest/system/status"), sensitive=False),
     _json_item("poly-peripherals.json", lambda c: c.post(DEVICES, None)),
@@ -120,3 +122,5 @@ EVIDENCE = (
     ),
     EvidenceItem(name="poly-logs.tar", media_type="application/x-tar", fetch=_logs, limit=LOG_BUNDLE_CEILING, timeout=LOG_TIMEOUT, check=check_tar),
 )
+EVIDENCE = tuple(replace(item, secrets=lambda client: client.secrets) for item in _ITEMS)
+"""Each without the id of our own session: the codec writes who logs in into its log."""

@@ -65,7 +65,8 @@ def word(value: Any) -> str:
         return str(value) if abs(value) < 1e18 else ""
     if not isinstance(value, str):
         return ""
-    clean = _CONTROL.sub(" ", value).strip()[:MAX_WORD].rstrip()
+    # What is printable holds none of _CONTROL.
+    clean = (value if value.isprintable() else _CONTROL.sub(" ", value)).strip()[:MAX_WORD].rstrip()
     return "" if clean.lower() in _NOTHING else clean
 
 

@@ -41,9 +41,8 @@ class PolySettings(BaseModel):
     """Settings of one Poly device.
 
     `expect`: parts that must be there. `gateway`: the address the codec pings for a case. `idle_timeout`: seconds after which the
-    device ends an idle management session (its own setting, 10 minutes as delivered). `ssh_old_algorithms`: allow the key exchange of
-    old firmware. `update_window`: the device's local hours in which restarts are updates and not counted as trouble; '' for none.
-    `log_bundle_limit` in bytes.
+    device ends an idle management session (its own setting, 10 minutes as delivered). `update_window`: the device's local hours in which
+    restarts are updates and not counted as trouble; '' for none. `log_bundle_limit` in bytes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
@@ -51,7 +50,6 @@ class PolySettings(BaseModel):
     expect: tuple[ExpectedPart, ...] = ()
     gateway: str = ""
     idle_timeout: Annotated[float, Field(ge=60.0, le=28800.0)] = 600.0
-    ssh_old_algorithms: bool = False
     update_window: str = "01:00-05:00"
     log_bundle_limit: Annotated[int, Field(ge=MIB, le=LOG_BUNDLE_CEILING)] = 256 * MIB
 

@@ -5,6 +5,7 @@ from collectors.transport.http import MISSING, HttpConnection
 from collectors.transport.snmp import SnmpConnection, SnmpValue
 from collectors.transport.ssh import Shell, SshConnection
 from collectors.transport.transports import Transports, open_transports
+from collectors.transport.websocket import WebSocket
 
 __all__ = [
     "MISSING",
@@ -15,6 +16,7 @@ __all__ = [
     "SnmpValue",
     "SshConnection",
     "Transports",
+    "WebSocket",
     "open_transports",
     "parse_json",
     "raise_for_status",

@@ -11,6 +11,12 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from agent.errors import BadPayload, Busy, CollectError, Forbidden, NotSupported, Reason
 
 JSON_DEPTH = 64
+JSON_VALUES = 20_000
+"""Values in one answer: ten times what a device was seen to send. More of them would hold the loop while they are read."""
+CHARSETS = frozenset(
+    {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-2", "iso-8859-15", "latin-1", "latin1", "windows-1250", "windows-1252", "utf-16"}
+)
+"""Charsets of the web. Python knows others, of which one (punycode) takes minutes for a megabyte."""
 
 
 def _no_headers() -> CIMultiDictProxy[str]:
@@ -32,7 +38,7 @@ class HttpAnswer:
     request: str = ""
 
     def text(self) -> str:
-        """The body in its declared charset, else as UTF-8, else as Latin-1 (which always fits)."""
+        """The body in its declared charset (one of CHARSETS), else as UTF-8, else as Latin-1 (which always fits)."""
         for charset in (_charset(self.headers.get("Content-Type", "")), "utf-8"):
             if charset:
                 try:
@@ -49,6 +55,8 @@ class HttpAnswer:
 def parse_json(text: str | bytes, *, where: str = "") -> Any:
     """JSON of a device: depth bounded, NaN and Infinity refused. Raises BadPayload."""
     prefix = f"{where}: " if where else ""
+    if _marks(text) > JSON_VALUES:
+        raise BadPayload(f"{prefix}JSON of more than {JSON_VALUES} values")
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
@@ -57,9 +65,19 @@ def parse_json(text: str | bytes, *, where: str = "") -> Any:
         # The parser's text is built from positions; a Unicode error would quote the body, so only its kind is shown.
         said = f"{error.msg} at position {error.pos}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
         raise BadPayload(f"{prefix}not JSON: {said}") from None
-    if _deeper_than(value, JSON_DEPTH):
+    if _opened(text) > JSON_DEPTH and _deeper_than(value, JSON_DEPTH):
         raise BadPayload(f"{prefix}JSON nested deeper than {JSON_DEPTH} levels")
     return value
+
+
+def _marks(text: str | bytes) -> int:
+    """At least as many as there are values, counted without parsing."""
+    return _opened(text) + (text.count(",") if isinstance(text, str) else text.count(b","))
+
+
+def _opened(text: str | bytes) -> int:
+    """At least as many as there are lists and objects, and so at least as deep as they stand in each other."""
+    return text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
 
 
 def _no_constant(name: str) -> Any:
@@ -79,7 +97,8 @@ def _charset(content_type: str) -> str:
     for part in content_type.split(";")[1:]:
         name, _, value = part.partition("=")
         if name.strip().lower() == "charset":
-            return value.strip().strip("\"'")
+            said = value.strip().strip("\"'").lower()
+            return said if said in CHARSETS else ""
     return ""
 
 

@@ -146,8 +146,7 @@ class Login:
         detail = f"{asked}: account {self._credential.name} ({self._credential.username}) was refused" + (
             "; it was accepted before: its password or its rights were changed on the device" if before else ""
         )
-        await self._services.guard.refused(self._device.id, self._credential, WAY, detail)
-        raise LoginRefused(Reason.AUTH, detail)
+        raise LoginRefused(Reason.AUTH, await self._services.guard.refused(self._device.id, self._credential, WAY, detail))
 
     def _seen(self) -> Scheme | None:
         return Scheme.of_word(self._memory.get(self._scheme_key, ""))

@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json as jsonlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from agent.errors import CollectError, LoginBlocked, LoginRefused, NotTrusted, Reason
-from agent.model import Device, TlsMode
+from agent.model import Device
 from agent.ports import Services
 from collectors.transport.answers import HttpAnswer, raise_for_status
 from collectors.transport.auth import KnownHttp, Login
+from collectors.transport.bounded import BoundedHandler, allow
+from collectors.transport.door import Door, TlsCommons
 from collectors.transport.failures import SOCKET_FAILURES, failure
-from collectors.transport.tls import TlsContexts, certificate_sha256
-from collectors.transport.trust import changed, expected_fingerprint, normal_fingerprint
+from collectors.transport.resumption import OFFERED
+from collectors.transport.websocket import FAREWELL, IDLE, MESSAGE_LIMIT, WebSocket, not_opened
 
 MISSING: Final = object()
-BODY_LIMIT: Final = 4 * 1024 * 1024
+BODY_LIMIT: Final = 512 * 1024
+"""Seven times the longest answer of a device that was recorded. What is longer holds the loop while it is parsed."""
+STREAM_LIMIT: Final = 4 * 1024 * 1024
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _PIECE: Final = 64 * 1024
 _DRAIN: Final = 64 * 1024  # a longer body of a 401 is not worth the connection
 _TRIES: Final = 4  # ask, answer the challenge, answer a stale nonce, and one to spare for a change of scheme
+
+
+_VISIT: ContextVar[HttpConnection] = ContextVar("_VISIT")
+"""Whose request is being made, in the task that makes it."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """Tells its visit when it goes out: aiohttp raises the same time-out before and after."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        _VISIT.get().sent = True
+        return await super().send(conn)
 
 
 @dataclass(slots=True)
@@ -36,7 +56,7 @@ class HttpCommons:
     """What the HTTP visits of one plugin share."""
 
     services: Services
-    contexts: TlsContexts = field(default_factory=TlsContexts)
+    tls: TlsCommons = field(default_factory=TlsCommons)
     known: dict[str, KnownHttp] = field(default_factory=dict)
     resolver: aiohttp.abc.AbstractResolver | None = None
 
@@ -64,7 +84,7 @@ class HttpConnection:
         self._origin = f"{device.scheme}://{self._where}"
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
-        self._fingerprint = ""
+        self._door = Door(device, port, commons.services, commons.tls) if device.scheme == "https" else None
         self._logins: dict[str, Login] = {}
         self._refused = False
         self._turn = asyncio.Lock()
@@ -72,8 +92,13 @@ class HttpConnection:
     async def close(self) -> None:
         """Give the connection back."""
         session, self._session = self._session, None
-        if session:
-            await session.close()
+        if session is None:
+            return
+        if self._door is not None:
+            self._door.leave()
+        await session.close()
+        if self._door is not None:
+            await self._door.note()
 
     async def request(
         self,
@@ -115,23 +140,88 @@ class HttpConnection:
         body: bytes | None = None,
         json: object = MISSING,
         headers: Mapping[str, str] = NO_HEADERS,
-        limit: int = BODY_LIMIT,
+        limit: int = STREAM_LIMIT,
         timeout: float | None = None,
         head: Callable[[HttpAnswer], None] | None = None,
     ) -> AsyncGenerator[bytes, None]:
         """The body of a 200 in pieces; another status raises as `raise_for_status` does, past `limit` CollectError(TOO_LARGE).
 
         Arguments as for `request`; `timeout` bounds the whole body. Close the generator (`contextlib.aclosing`) when leaving early;
-        no other request of this visit runs meanwhile. `head` is shown a 200's status and headers before its first piece.
+        no other request of this visit runs meanwhile. `head` is shown the answer's status and headers before all else.
         """
         async with self._exchange(method, path, account, params, body, json, headers, timeout) as response:
-            if response.status != 200:
-                raise_for_status(HttpAnswer(status=response.status, headers=response.headers, request=f"{method} {self._origin}{path}"))
-                raise CollectError(Reason.HTTP_STATUS, f"{method} {self._origin}{path} answered {response.status} instead of a file")
+            answer = HttpAnswer(status=response.status, headers=response.headers, request=f"{method} {self._origin}{path}")
             if head is not None:
-                head(HttpAnswer(status=response.status, headers=response.headers, request=f"{method} {self._origin}{path}"))
+                head(answer)
+            if response.status != 200:
+                raise_for_status(answer)
+                raise CollectError(Reason.HTTP_STATUS, f"{method} {self._origin}{path} answered {response.status} instead of a file")
             async for piece in self._pieces(response, limit, f"{method} {path}"):
                 yield piece
+
+    @asynccontextmanager
+    async def websocket(
+        self,
+        path: str,
+        *,
+        params: str = "",
+        headers: Mapping[str, str] = NO_HEADERS,
+        limit: int = MESSAGE_LIMIT,
+        idle: float = IDLE,
+        timeout: float | None = None,
+    ) -> AsyncIterator[WebSocket]:
+        """Open a WebSocket under the same TLS policy as a request; leaving closes it, and the visit's connection with it.
+
+        It sends no credential but what the caller puts into `params` and `headers` (a session token). `limit` in bytes for one message;
+        compression is not offered. A device silent for `idle` seconds is pinged, and given up when it does not answer within half of that.
+        `timeout` in seconds bounds the opening (default: the agent's). No request of this visit runs meanwhile: open it in one of its own.
+        Raises CollectError and its kinds, and nothing else.
+        """
+        url = _url(self._origin, path, params)
+        seconds = self._services.timeout if timeout is None else timeout
+        tried = f"WebSocket {path}"
+        clock = self._services.clock
+        start = clock.monotonic()
+        mine = False
+        trouble: CollectError | None = None
+        opened: WebSocket | None = None
+        try:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._turn.acquire()
+                    mine, self.sent = True, False
+                    await self.close()  # a session that follows no redirects takes the place of the one there may be
+                    session = await self._open(aiohttp.ClientTimeout(total=seconds), [self._no_redirects()])
+                    _VISIT.set(self)
+                    if self._door is not None:
+                        self._door.offered = None  # a connection that lasts
+                    self.requests += 1
+                    socket = await session.ws_connect(
+                        url,
+                        headers=headers,
+                        ssl=self._ssl,
+                        autoclose=False,
+                        heartbeat=idle,
+                        max_msg_size=limit + 1,
+                        timeout=aiohttp.ClientWSTimeout(ws_receive=None, ws_close=FAREWELL),
+                    )
+                opened = WebSocket(socket, where=self._where, tried=tried, timeout=self._services.timeout)
+            except aiohttp.WSServerHandshakeError as error:
+                trouble = not_opened(error, f"WebSocket {self._origin}{path}")
+            except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
+                trouble = await self._distrust(error)
+            except SOCKET_FAILURES as error:
+                trouble = self._trouble(error, tried, clock.monotonic() - start, sent=mine and self.sent)
+            if trouble is not None:
+                raise trouble from None
+            assert opened is not None
+            yield opened
+        finally:
+            if opened is not None:
+                await opened.close()
+            if mine:
+                await self.close()
+                self._turn.release()
 
     @asynccontextmanager
     async def _exchange(
@@ -161,7 +251,7 @@ class HttpConnection:
                     response.release() if response.content.at_eof() else response.close()
                 self._turn.release()
         except SOCKET_FAILURES as error:
-            trouble = failure(error, where=self._where, tried=f"{method} {path}", seconds=clock.monotonic() - start, sent=mine and self.sent)
+            trouble = self._trouble(error, f"{method} {path}", clock.monotonic() - start, sent=mine and self.sent)
         raise trouble from None  # aiohttp's exceptions know the request's headers
 
     async def _my_turn(self, seconds: float) -> None:
@@ -239,91 +329,88 @@ class HttpConnection:
     ) -> aiohttp.ClientResponse:
         """One request on the wire. `again`: a kept connection that the device had closed meanwhile is replaced once."""
         kept = self.requests > 0
-        self.requests += 1
-        self.sent = False
         try:
-            return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            if not (again and kept):
-                raise
+            try:
+                return await self._once(session, method, url, body, headers, timeout)
+            except aiohttp.ClientConnectorError as error:  # nothing was sent
+                if self._door is None or isinstance(error, aiohttp.ClientConnectorCertificateError) or not self._door.offered_in_vain(error):
+                    raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError) as error:
+                if not (again and kept and _hung_up(error)):
+                    raise
+            return await self._once(session, method, url, body, headers, timeout)
         except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
             distrust = await self._distrust(error)
-            raise distrust from None
+        raise distrust from None
+
+    async def _once(
+        self, session: aiohttp.ClientSession, method: str, url: URL, body: bytes | None, headers: dict[str, str], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
         self.requests += 1
         self.sent = False
-        return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
+        offered = OFFERED.set(self._door.offered if self._door else None)
+        _VISIT.set(self)
+        try:
+            return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
+        finally:
+            OFFERED.reset(offered)
 
-    async def _open(self, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:
+    async def _open(self, timeout: aiohttp.ClientTimeout, traces: list[aiohttp.TraceConfig] | None = None) -> aiohttp.ClientSession:
         """Settle what the device's certificate must be, before the first byte of HTTP."""
-        check: aiohttp.Fingerprint | bool = True
-        if self._device.scheme == "https":
-            mode = self._device.tls.mode
-            if mode is TlsMode.CA:
-                self._ssl = self._verified()
-            else:
-                self._ssl = self._commons.contexts.unverified()
-            if mode is TlsMode.PIN:
-                self._fingerprint = normal_fingerprint(self._device.tls.sha256)
-            elif mode in (TlsMode.TOFU, TlsMode.ENROL):
-                self._fingerprint = await expected_fingerprint(
-                    self._services.trust,
-                    self._device,
-                    f"https:{self._port}",
-                    lambda: certificate_sha256(self._device.host, self._port, self._commons.contexts.unverified(), timeout.total or self._services.timeout),
-                )
-            if mode is not TlsMode.CA and mode is not TlsMode.INSECURE:
-                check = self._check()
-        connector = aiohttp.TCPConnector(limit=1, ssl=check, resolver=self._commons.resolver, keepalive_timeout=60)
+        if self._door is not None:
+            self._ssl = await self._door.settle(timeout.total or self._services.timeout)
+        source = self._device.source_address
+        connector = aiohttp.TCPConnector(
+            limit=1,
+            ssl=self._door.peer if self._door else True,
+            resolver=self._commons.resolver,
+            local_addr=(source, 0) if source else None,
+            keepalive_timeout=60,
+        )
+        bounded: Any = partial(BoundedHandler, loop=connector._loop)  # noqa: SLF001 - neither has a public name; a test holds them
+        connector._factory = bounded  # noqa: SLF001
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "latarnik", "Accept-Encoding": "identity"},
             read_bufsize=_PIECE,
-            trace_configs=[self._watched()],
+            request_class=_Request,
+            trace_configs=traces,
         )
         # aiohttp would send a request twice by itself when a kept connection breaks, a credential included: that is `_send`'s to decide.
         session._retry_connection = False  # noqa: SLF001 - has no public name; a test holds it
         self._session = session
         return session
 
-    def _watched(self) -> aiohttp.TraceConfig:
-        """Notes when a request goes out: aiohttp raises the same time-out before and after."""
+    def _no_redirects(self) -> aiohttp.TraceConfig:
+        """Ends a redirect that aiohttp would follow by itself: opening a WebSocket has no `allow_redirects`."""
 
-        async def gone_out(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestHeadersSentParams) -> None:
-            self.sent = True
+        async def redirected(_session: aiohttp.ClientSession, _context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
+            params.response.close()
+            raise CollectError(Reason.HTTP_STATUS, f"{self._where}: the device answered {params.response.status}: redirects are not followed")
 
         trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(gone_out)
+        trace.on_request_redirect.append(redirected)
         return trace
 
-    def _verified(self) -> ssl.SSLContext:
-        ca_file = self._device.tls.ca_file
-        try:
-            return self._commons.contexts.verified(ca_file)
-        except OSError as error:
-            said = error.strerror or "no certificates in it"
-        raise CollectError(Reason.TLS, f"{self._device.id}: the CA file {ca_file} cannot be used: {said}")
-
-    def _check(self) -> aiohttp.Fingerprint:
-        try:
-            return aiohttp.Fingerprint(bytes.fromhex(self._fingerprint))
-        except ValueError:
-            raise CollectError(Reason.TLS, f"{self._device.id}: not a sha256 fingerprint (64 hex digits): {self._fingerprint!r}") from None
-
     async def _distrust(self, error: aiohttp.ServerFingerprintMismatch | aiohttp.ClientConnectorCertificateError) -> NotTrusted:
-        if isinstance(error, aiohttp.ServerFingerprintMismatch):
-            shown = error.got.hex()
-            return await changed(self._services.trust, self._device, f"https:{self._port}", expected=self._fingerprint, shown=shown)
-        cause = error.certificate_error
-        said = getattr(cause, "verify_message", "") or "it does not verify"
-        return NotTrusted(Reason.TLS_NOT_TRUSTED, f"{self._where}: certificate not trusted: {said}", fingerprint="")
+        assert self._door is not None
+        return await self._door.distrust(error)
+
+    def _trouble(self, error: BaseException, tried: str, seconds: float, *, sent: bool) -> CollectError:
+        return failure(error, where=self._where, tried=tried, seconds=seconds, sent=sent, legacy=self._device.tls.legacy)
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int, tried: str) -> bytes:
+        allow(response, limit)
+        declared = response.content_length
+        if declared is not None and declared <= limit and "Content-Encoding" not in response.headers:
+            return await response.content.read()
         pieces = [piece async for piece in self._pieces(response, limit, tried)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _pieces(self, response: aiohttp.ClientResponse, limit: int, tried: str) -> AsyncIterator[bytes]:
         size = 0
+        allow(response, limit)
         declared = response.content_length
         if declared is None or declared <= limit:
             async for piece in response.content.iter_any():
@@ -334,6 +421,11 @@ class HttpConnection:
             else:
                 return
         raise CollectError(Reason.TOO_LARGE, f"{self._where}: {tried}: the body is longer than {limit} bytes")
+
+
+def _hung_up(error: BaseException) -> bool:
+    """Whether the device closed the connection: in an orderly way, or by a reset in answer to our request."""
+    return not isinstance(error, aiohttp.ClientOSError) or isinstance(error, ConnectionResetError) or error.errno in (errno.ECONNRESET, errno.EPIPE)
 
 
 def _url(origin: str, path: str, params: str) -> URL:

@@ -16,9 +16,10 @@ from pyasn1.error import PyAsn1Error
 from pysnmp.proto import api
 from pysnmp.proto.error import ProtocolError
 
-from collectors.transport.snmp import SnmpValue
+from collectors.transport.snmp import SnmpValue, well_formed
 
 NO_SUCH_NAME = 2
+_LOOKED_AT = 16  # datagrams, of which each takes a millisecond to decode: the answer is the first one
 _numbers = itertools.count(1)
 
 
@@ -31,7 +32,7 @@ class Exact(NamedTuple):
     bindings: list[tuple[str, SnmpValue | None]]
 
 
-async def ask(host: str, port: int, community: str, oids: Sequence[str], *, version: int, following: bool, timeout: float) -> Exact:
+async def ask(host: str, port: int, community: str, oids: Sequence[str], *, version: int, following: bool, timeout: float, source: str = "") -> Exact:
     """GET (or GETNEXT when `following`) of these OIDs, once. Raises TimeoutError and OSError. An answer that cannot be read is no answer."""
     codec: Any = api.PROTOCOL_MODULES[api.SNMP_VERSION_1 if version == 1 else api.SNMP_VERSION_2C]
     number = next(_numbers) & 0x7FFFFFFF
@@ -46,7 +47,9 @@ async def ask(host: str, port: int, community: str, oids: Sequence[str], *, vers
 
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout):
-        transport, protocol = await loop.create_datagram_endpoint(lambda: _Once(codec, number), remote_addr=(host, port))
+        transport, protocol = await loop.create_datagram_endpoint(
+            lambda: _Once(codec, number), remote_addr=(host, port), local_addr=(source, 0) if source else None
+        )
         try:
             transport.sendto(encoder.encode(message))
             return await protocol.answer
@@ -74,11 +77,15 @@ class _Once(asyncio.DatagramProtocol):
     def __init__(self, codec: Any, number: int) -> None:
         self._codec = codec
         self._number = number
+        self._left = _LOOKED_AT
         self.answer: asyncio.Future[Exact] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         del addr
         codec = self._codec
+        if not self._left or not well_formed(data):
+            return
+        self._left -= 1
         try:
             message, _ = decoder.decode(data, asn1Spec=codec.Message())
             pdu = codec.apiMessage.get_pdu(message)

@@ -6,6 +6,8 @@ A community is no login: a device answers a wrong one with silence and locks not
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -18,10 +20,24 @@ from agent.model import Device, SnmpCredential
 from agent.ports import Services
 from collectors.transport import snmp_exact
 from collectors.transport.failures import failure
-from collectors.transport.snmp import GET_AT_ONCE, REPETITIONS, TRIES, WALK_LIMIT, SnmpValue, WalkOrder, checked_oid, resolved, status_error
+from collectors.transport.snmp import (
+    DATAGRAM_LIMIT,
+    GET_AT_ONCE,
+    REPETITIONS,
+    TRIES,
+    WALK_LIMIT,
+    SnmpValue,
+    WalkOrder,
+    bound,
+    checked_oid,
+    resolved,
+    status_error,
+    well_formed,
+)
 
 T = TypeVar("T")
 Rows = list[tuple[str, object] | None]
+_PANIC = "PanicException"  # of Rust, under BaseException and importable from nowhere: gufo_snmp 0.13 panics on some malformed answers
 _NEVER = 3600.0  # gufo's own timer runs anew at every datagram; ours bounds the whole
 
 
@@ -39,9 +55,20 @@ class _Session(SnmpSession):
             finally:
                 loop.remove_reader(self._fd)
             try:
+                self._look()
                 return receiver()
             except BlockingIOError:
                 continue
+
+    def _look(self) -> None:
+        """Take the next datagram away if gufo must not see it. Raises SnmpError, and BlockingIOError when there is none."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0, self._fd)  # the family is of no consequence for what is done with it
+        try:
+            if not well_formed(sock.recv(DATAGRAM_LIMIT + 1, socket.MSG_PEEK)):
+                sock.recv(1)
+                raise SnmpError("it is broken, or too large")
+        finally:
+            sock.detach()
 
     async def rows(self, place: GetIter) -> Rows:
         """The next rows of a walk; None at the end says the prefix was left. Empty: the device said no more, for whatever reason."""
@@ -50,6 +77,11 @@ class _Session(SnmpSession):
             return list(await self._recv(lambda: self._sock.recv_get_bulk(place)))
         except StopAsyncIteration:
             return []
+
+    def speak_from(self, made: socket.socket) -> None:
+        """Take this socket in the place of gufo's own, which cannot be bound: under the same number, so that gufo need not know."""
+        with made:
+            os.dup2(made.fileno(), self._fd, inheritable=False)
 
     async def row(self, place: GetIter) -> Rows:
         """The same by GETNEXT."""
@@ -130,10 +162,10 @@ class CommunityConnection:
             raise BadPayload(f"{self._where}: SNMP walk: the device stopped at {order.rows[-2][0] if len(order.rows) > 1 else 'the start'} though more follows")
 
     async def _exact(self, oids: list[str], *, following: bool) -> snmp_exact.Exact:
-        port, seconds = self._device.snmp_port, self._services.timeout / TRIES
+        port, seconds, source = self._device.snmp_port, self._services.timeout / TRIES, self._device.source_address
         return await self._tries(
             "SNMP get",
-            lambda: snmp_exact.ask(self._host, port, self._community, oids, version=self._version, following=following, timeout=seconds),
+            lambda: snmp_exact.ask(self._host, port, self._community, oids, version=self._version, following=following, timeout=seconds, source=source),
         )
 
     async def _ask(self, tried: str, call: Callable[[_Session], Awaitable[T]]) -> T:
@@ -158,16 +190,23 @@ class CommunityConnection:
                 trouble = Unreachable(Reason.TIMEOUT, f"{self._where}: {tried}: {silence}")
             except SnmpAuthError:
                 raise status_error(16, "authorizationError", self._where, tried) from None
-            except SnmpError as error:
+            except (SnmpError, RuntimeError) as error:
                 raise BadPayload(f"{self._where}: {tried}: the answer cannot be read ({error})") from None
             except OSError as error:
                 raise failure(error, where=self._where, tried=tried, seconds=clock.monotonic() - start) from None
+            except BaseException as error:
+                if type(error).__name__ != _PANIC:
+                    raise
+                self._session = None  # what panicked is not used again
+                raise BadPayload(f"{self._where}: {tried}: the answer cannot be read (gufo_snmp: {error})") from None
         raise trouble
 
     async def _open(self) -> _Session:
         self._host = await resolved(self._device, self._services.timeout)
         version = SnmpVersion.v1 if self._version == 1 else SnmpVersion.v2c
         self._session = _Session(self._host, self._device.snmp_port, community=self._community, version=version, timeout=_NEVER)
+        if self._device.source_address:
+            self._session.speak_from(bound(self._host, self._device.snmp_port, self._device.source_address))
         return self._session
 
 

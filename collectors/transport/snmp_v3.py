@@ -21,16 +21,20 @@ from pysnmp.proto import errind
 from pysnmp.proto.api import v2c
 
 from agent.errors import BadPayload, CollectError, LoginBlocked, LoginRefused, Reason, Unreachable
+from agent.logs import logger
 from agent.model import Device, SnmpCredential
 from agent.ports import Services
-from collectors.transport.snmp import GET_AT_ONCE, REPETITIONS, TRIES, WALK_LIMIT, SnmpValue, WalkOrder, checked_oid, resolved, status_error
+from collectors.transport.failures import failure
+from collectors.transport.snmp import GET_AT_ONCE, REPETITIONS, TRIES, WALK_LIMIT, SnmpValue, WalkOrder, checked_oid, resolved, status_error, well_formed
 from collectors.transport.snmp_exact import plain_value
 
 SHARD = 100
 IN_FLIGHT = 50
 _WAY = "snmp"
+_LOOKED_AT = 16  # datagrams of one request that are decoded: discovery, clock and answer, each twice, are six
 _TICK = 0.5  # seconds between an engine's looks at its timers
 _TOO_BIG = 1
+_ONCE = "-once"  # a target to which pysnmp sends nothing again by itself: it would repeat what the device refused
 _AUTH = {
     "": config.USM_AUTH_NONE,
     "md5": config.USM_AUTH_HMAC96_MD5,
@@ -55,65 +59,104 @@ class _Answer(NamedTuple):
     bindings: list[tuple[str, SnmpValue | None]]
 
 
-class _FromKnownPeers:
-    """Drops datagrams from addresses that were not asked, before they cost anything."""
+class _OneTarget:
+    """pysnmp's transport with a socket of its own for each request, connected to its one target: nobody else is heard, nobody's flood
+    crowds out another's answers, and what comes late reaches nothing. Only so many datagrams of a request are decoded.
+    """
 
-    peers: set[tuple[str, int]]
+    transport: asyncio.DatagramTransport | None
+    _callback_function: Any
+    _left = 0
 
-    def datagram_received(self, datagram: bytes, transportAddress: Any) -> None:  # noqa: N803 - pysnmp's name
-        if tuple(transportAddress[:2]) in self.peers:
-            super().datagram_received(datagram, transportAddress)  # type: ignore[misc] # stands before pysnmp's transport
+    async def open(self, address: tuple[str, int], source: str) -> None:
+        """Raises OSError."""
+        self._left = _LOOKED_AT
+        await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: cast("asyncio.DatagramProtocol", self), remote_addr=address, local_addr=(source, 0) if source else None
+        )
+
+    def shut(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+            self.transport = None
+
+    def send_message(self, outgoingMessage: bytes, transportAddress: Any) -> None:  # noqa: N803 - pysnmp's names
+        del transportAddress
+        if self.transport is not None:  # else it is pysnmp's repetition for a request that nobody waits for any more
+            self.transport.sendto(outgoingMessage)
+
+    def datagram_received(self, datagram: bytes, transportAddress: Any) -> None:  # noqa: N803 - pysnmp's names
+        if self._left <= 0 or not well_formed(datagram) or self._callback_function is None:
+            return
+        self._left -= 1
+        try:
+            self._callback_function(self, transportAddress, datagram)
+        except Exception as error:  # noqa: BLE001 - an answer that pysnmp stumbles over is no answer
+            logger("snmp").debug("answer_not_decoded", target=str(transportAddress), error=type(error).__name__)
 
 
-class _Udp(_FromKnownPeers, udp.UdpAsyncioTransport):  # type: ignore[misc] # pysnmp has no types
+class _Udp(_OneTarget, udp.UdpAsyncioTransport):  # type: ignore[misc] # pysnmp has no types
     pass
 
 
-class _Udp6(_FromKnownPeers, udp6.Udp6AsyncioTransport):  # type: ignore[misc] # pysnmp has no types
+class _Udp6(_OneTarget, udp6.Udp6AsyncioTransport):  # type: ignore[misc] # pysnmp has no types
     pass
+
+
+class _Target(NamedTuple):
+    """`turn`: the socket is one request's."""
+
+    address: tuple[str, int]
+    transport: _Udp | _Udp6
+    turn: asyncio.Lock
 
 
 class _Shard:
     """One engine with the user of one credential and up to SHARD targets."""
 
-    def __init__(self, engine: Any, timeout: float) -> None:
+    def __init__(self, engine: Any, timeout: float, source: str) -> None:
         self._engine = engine
+        self._source = source
         self._timeout = timeout
-        self._targets: dict[tuple[str, int], str] = {}
-        self._peers: set[tuple[str, int]] = set()
-        self._domains: set[tuple[int, ...]] = set()
+        self._names: dict[tuple[str, int], str] = {}
+        self._targets: dict[str, _Target] = {}
         self._get = cmdgen.GetCommandGenerator()
         self._bulk = cmdgen.BulkCommandGeneratorSingleRun()
         engine.register_transport_dispatcher(AsyncioDispatcher(timeout=_TICK))
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._names)
 
     def target(self, host: str, port: int) -> str:
         """The engine's name for this address."""
-        name = self._targets.get((host, port))
+        name = self._names.get((host, port))
         if name is None:
             six = ":" in host
-            domain = udp6.DOMAIN_NAME if six else udp.DOMAIN_NAME
-            if domain not in self._domains:
-                transport = (_Udp6 if six else _Udp)()
-                transport.peers = self._peers
-                config.add_transport(self._engine, domain, transport.open_client_mode())
-                self._domains.add(domain)
-            name = f"t{len(self._targets)}"
-            config.add_target_address(self._engine, name, domain, (host, port), "p", int(self._timeout * 100), TRIES - 1)
-            self._targets[host, port] = name
-            self._peers.add((host, port))
+            number = len(self._names)
+            domain = (*(udp6.DOMAIN_NAME if six else udp.DOMAIN_NAME), number)
+            transport = (_Udp6 if six else _Udp)()
+            config.add_transport(self._engine, domain, transport)
+            name = f"t{number}"
+            for called, again in ((name, TRIES - 1), (f"{name}{_ONCE}", 0)):
+                config.add_target_address(self._engine, called, domain, (host, port), "p", int(self._timeout * 100), again)
+            self._names[host, port] = name
+            self._targets[name] = _Target((host, port), transport, asyncio.Lock())
         return name
 
     async def ask(self, name: str, bindings: list[tuple[Any, Any]], repetitions: int) -> _Answer:
-        """GET, or GETBULK when `repetitions` is not 0."""
+        """GET, or GETBULK when `repetitions` is not 0. Raises OSError."""
         answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
-        if repetitions:
-            self._bulk.send_varbinds(self._engine, name, None, "", 0, repetitions, bindings, _answered, answer)
-        else:
-            self._get.send_varbinds(self._engine, name, None, "", bindings, _answered, answer)
-        return await answer
+        target = self._targets[name.removesuffix(_ONCE)]
+        async with target.turn:
+            await target.transport.open(target.address, self._source)
+            try:
+                if repetitions:
+                    self._bulk.send_varbinds(self._engine, name, None, "", 0, repetitions, bindings, _answered, answer)
+                else:
+                    self._get.send_varbinds(self._engine, name, None, "", bindings, _answered, answer)
+                return await answer
+            finally:
+                target.transport.shut()
 
     def close(self) -> None:
         self._engine.close_dispatcher()
@@ -131,7 +174,7 @@ class Engines:
 
     def __init__(self, services: Services) -> None:
         self._timeout = services.timeout / TRIES
-        self._shards: dict[str, list[_Shard]] = {}
+        self._shards: dict[tuple[str, str], list[_Shard]] = {}
         self._homes: dict[tuple[str, str, str, int], _Shard] = {}
         self._oids: dict[str, tuple[Any, Any]] = {}
         self._building = asyncio.Lock()
@@ -140,13 +183,14 @@ class Engines:
     async def home(self, device: Device, credential: SnmpCredential, host: str) -> tuple[_Shard, str]:
         """The shard of this device, and its name there."""
         key = (device.id, credential.version, host, device.snmp_port)
+        source = device.source_address
         shard = self._homes.get(key)
         if shard is None:
             async with self._building:
-                shards = self._shards.setdefault(credential.version, [])
+                shards = self._shards.setdefault((credential.version, source), [])
                 shard = next((shard for shard in shards if len(shard) < SHARD), None)
                 if shard is None:
-                    shard = _Shard(await asyncio.to_thread(_new_engine, credential), self._timeout)
+                    shard = _Shard(await asyncio.to_thread(_new_engine, credential), self._timeout, source)
                     shards.append(shard)
                 name = shard.target(host, device.snmp_port)
                 self._homes[key] = shard
@@ -237,7 +281,9 @@ class UserConnection:
             await guard.before(device, credential, _WAY)
         try:
             async with self._engines.slots:
-                answer = await self._sent(shard, name, oids, repetitions, tried)
+                answer = await self._sent(shard, name + _ONCE if attempt else name, oids, repetitions, tried)
+                if attempt and isinstance(answer.trouble, errind.RequestTimedOut):
+                    answer = await self._sent(shard, name + _ONCE, oids, repetitions, tried)
         except BaseException:
             if attempt:
                 # A datagram without an answer is no login: a device that reports a wrong key does so at once, and locks nothing.
@@ -246,8 +292,7 @@ class UserConnection:
         if isinstance(answer.trouble, _REFUSALS) and attempt:
             self._refused = True
             detail = f"{tried} {self._where}: credential {credential.name} (user {credential.user}): {answer.trouble}"
-            await guard.refused(device, credential, _WAY, detail)
-            raise LoginRefused(Reason.AUTH, detail)
+            raise LoginRefused(Reason.AUTH, await guard.refused(device, credential, _WAY, detail))
         if answer.trouble is not None:
             if attempt:
                 await guard.unclear(device, credential, _WAY, sent=False)
@@ -266,6 +311,8 @@ class UserConnection:
             trouble: CollectError = Unreachable(Reason.TIMEOUT, f"{self._where}: {tried}: no answer in time")
         except PySnmpError as error:
             trouble = CollectError(Reason.SNMP_ERROR, f"{self._where}: {tried}: {cast('Any', error).__class__.__name__}")
+        except OSError as error:
+            trouble = failure(error, where=self._where, tried=tried, seconds=0.0)
         raise trouble from None
 
     def _trouble(self, trouble: Any, tried: str) -> CollectError:

@@ -14,14 +14,16 @@ from agent.errors import CollectError, LoginBlocked, LoginRefused, Reason
 from agent.model import Device, HttpCredential, TlsMode
 from agent.ports import Services
 from collectors.transport.failures import SOCKET_FAILURES, failure
-from collectors.transport.trust import changed, expected_fingerprint
+from collectors.transport.trust import Shown, changed, expected_fingerprint
 
 SHELL_LIMIT: Final = 256 * 1024
 TERMINAL: Final = "vt100"
+_READ_AT_ONCE: Final = 16 * 1024
+_TAIL: Final = 4096  # bytes, more than a prompt and what a terminal makes of it
 _WIDE: Final = (512, 100)  # columns and rows: a narrow terminal makes devices wrap their lines
 _WAY: Final = "ssh"
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>])")
-_OLD: Final = {
+_LEGACY: Final = {
     "kex_algs": "+diffie-hellman-group14-sha1,diffie-hellman-group-exchange-sha1,diffie-hellman-group1-sha1",
     "server_host_key_algs": "+ssh-rsa,ssh-dss",
     "encryption_algs": "+aes256-cbc,aes128-cbc,3des-cbc",
@@ -69,6 +71,8 @@ class Shell:
                     raw += piece
                     if len(raw) > limit:
                         raise CollectError(Reason.TOO_LARGE, f"{self._where}: ssh {tried!r}: more than {limit} bytes")
+                    if not plain_text(raw[-_TAIL:]).endswith(self._prompt):
+                        continue  # not the whole of it for each piece: it may come a byte at a time
                     text = before_prompt(plain_text(raw), self._prompt)
                     if text is not None and ready in text:
                         return text
@@ -83,7 +87,8 @@ class SshConnection:
     def __init__(self, device: Device, services: Services) -> None:
         self._device = device
         self._services = services
-        self._where = f"{device.host}:{device.ssh_port}"
+        host = f"[{device.host}]" if ":" in device.host else device.host
+        self._where = f"{host}:{device.ssh_port}"
         self._connection: asyncssh.SSHClientConnection | None = None
         self._refused = False
         self._turn = asyncio.Lock()
@@ -121,6 +126,10 @@ class SshConnection:
             return shell
         raise trouble from None
 
+    async def knock(self) -> None:
+        """See whether anybody is there, with nothing secret. Raises CollectError and its kinds."""
+        await self._shown_key()
+
     async def _connect(self) -> asyncssh.SSHClientConnection:
         if self._refused:
             raise LoginBlocked(Reason.AUTH_BLOCKED, f"{self._where}: refused earlier in this visit; not tried again")
@@ -130,7 +139,7 @@ class SshConnection:
         endpoint = f"ssh:{self._device.ssh_port}"
         expected = ""
         if self._device.tls.mode is not TlsMode.INSECURE:
-            expected = await expected_fingerprint(self._services.trust, self._device, endpoint, self._shown_key)
+            expected = await expected_fingerprint(self._services, self._device, endpoint, self._shown_key)
         await self._services.guard.before(self._device.id, credential, _WAY)
         client = _Client(credential, expected)
         clock = self._services.clock
@@ -143,7 +152,7 @@ class SshConnection:
         except (*SOCKET_FAILURES, asyncssh.Error, ValueError) as error:
             await self._services.guard.unclear(self._device.id, credential, _WAY, sent=client.given)
             if client.shown and expected and client.shown != expected:
-                trouble = await changed(self._services.trust, self._device, endpoint, expected=expected, shown=client.shown)
+                trouble = await changed(self._services, self._device, endpoint, expected=expected, shown=Shown(sha256=client.shown))
             else:
                 trouble = _trouble(error, self._where, "ssh login", clock.monotonic() - start, sent=client.given)
         except BaseException:
@@ -152,6 +161,9 @@ class SshConnection:
         else:
             self._connection = connection
             await self._services.guard.accepted(self._device.id, credential, _WAY)
+            if expected:
+                # What another key left in the store must not stay there for a person to accept.
+                await self._services.trust.offered(self._device.id, endpoint, expected)
             return connection
         raise trouble from None
 
@@ -161,10 +173,9 @@ class SshConnection:
             return CollectError(Reason.SSH_ERROR, f"{self._where}: the device offers no login by password over ssh")
         detail = f"ssh {self._where}: account {credential.name} ({credential.username}) was refused"
         self._refused = True
-        await self._services.guard.refused(self._device.id, credential, _WAY, detail)
-        return LoginRefused(Reason.AUTH, detail)
+        return LoginRefused(Reason.AUTH, await self._services.guard.refused(self._device.id, credential, _WAY, detail))
 
-    async def _shown_key(self) -> str:
+    async def _shown_key(self) -> Shown:
         """The SHA-256 of the host key, from a key exchange that we break off before any login."""
         clock = self._services.clock
         start = clock.monotonic()
@@ -175,7 +186,7 @@ class SshConnection:
         except (*SOCKET_FAILURES, asyncssh.Error, ValueError) as error:
             trouble = _trouble(error, self._where, "ssh host key", clock.monotonic() - start)
         if client.shown:
-            return client.shown
+            return Shown(sha256=client.shown)
         raise trouble from None
 
     async def _dial(self, client: _Client) -> asyncssh.SSHClientConnection:
@@ -184,6 +195,7 @@ class SshConnection:
                 lambda: client,
                 self._device.host,
                 self._device.ssh_port,
+                local_addr=(self._device.source_address, 0) if self._device.source_address else None,
                 username=client.username,
                 known_hosts=([], [], []),
                 config=None,
@@ -194,13 +206,9 @@ class SshConnection:
                 gss_auth=False,
                 host_based_auth=False,
                 preferred_auth="password,keyboard-interactive",
-                **(_OLD if self._old else {"server_host_key_algs": "default"}),
+                **(_LEGACY if self._device.ssh_legacy else {"server_host_key_algs": "default"}),
             )
         return connection
-
-    @property
-    def _old(self) -> bool:
-        return bool(getattr(self._device.settings, "ssh_old_algorithms", False))
 
 
 class _Client(asyncssh.SSHClient):
@@ -212,6 +220,10 @@ class _Client(asyncssh.SSHClient):
         self._expected = expected
         self.shown = ""
         self.given = False
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """asyncio reads 256 kB at a time: of packets of one byte each, asyncssh would work on that for a third of a second."""
+        conn._transport.max_size = _READ_AT_ONCE  # type: ignore[union-attr] # noqa: SLF001 - has no public name; a test holds it
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         del host, addr, port
@@ -272,6 +284,6 @@ def _trouble(error: BaseException, where: str, tried: str, seconds: float, *, se
         if isinstance(error, asyncssh.ConnectionLost):
             return failure(ConnectionResetError(), where=where, tried=tried, seconds=seconds, sent=sent)
         if isinstance(error, asyncssh.KeyExchangeFailed):
-            return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: no common algorithms: the device may need ssh_old_algorithms")
+            return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: no common algorithms: if the device cannot be updated, set ssh_legacy: true for it")
         return CollectError(Reason.SSH_ERROR, f"{where}: {tried}: {type(error).__name__}")
     return failure(error, where=where, tried=tried, seconds=seconds, sent=sent)

@@ -70,7 +70,7 @@ class PrometheusObserver:
         self.own = OwnMetrics(context.devices, context.desks)
         self._context = context
         self._exposition = Exposition(context.metrics)
-        self._entries: dict[str, bytes] = {}
+        self._statuses: dict[str, DeviceStatus] = {}
         self._reported: set[Refused] = set()
         self._large = 0
         for device in context.devices:
@@ -99,7 +99,7 @@ class PrometheusObserver:
             if refused not in self._reported:  # once: the next poll will bring it again
                 self._reported.add(refused)
                 log.error("reading_refused", device=device.id, vendor=device.vendor, metric=refused.metric, reason=refused.reason.value)
-        self._entries[device.id] = json.dumps(entry(status), separators=(",", ":")).encode()
+        self._statuses[device.id] = status
 
     def polled(self, report: PollReport) -> None:
         self.own.polled(report)
@@ -107,8 +107,14 @@ class PrometheusObserver:
     def delivery(self, desk: str, outcome: str) -> None:
         self.own.delivery(desk, outcome)
 
-    def queue(self, desk: str, length: int, oldest: datetime | None) -> None:
-        self.own.queue(desk, length, oldest)
+    def queue(self, desk: str, length: int, oldest: datetime | None, dead: int) -> None:
+        self.own.queue(desk, length, oldest, dead)
+
+    def lane(self, lane: str, running: int, waiting: int) -> None:
+        self.own.lane(lane, running, waiting)
+
+    def config_loaded(self, at: datetime, *, successful: bool) -> None:
+        self.own.config_loaded(at, successful=successful)
 
     # --- what clients ask ---
 
@@ -143,12 +149,13 @@ class PrometheusObserver:
 
     async def _devices(self, request: web.Request) -> web.StreamResponse:
         at = self._context.clock.now().astimezone(UTC).isoformat(timespec="seconds")
-        entries = list(self._entries.values())
+        statuses = list(self._statuses.values())
 
         def body() -> Iterator[bytes]:
             yield f'{{"schema":1,"at":"{at}","devices":['.encode()
-            for start in range(0, len(entries), PIECE):
-                yield (b",\n" if start else b"\n") + b",\n".join(entries[start : start + PIECE])
+            for start in range(0, len(statuses), PIECE):
+                entries = [json.dumps(entry(status), separators=(",", ":")).encode() for status in statuses[start : start + PIECE]]
+                yield (b",\n" if start else b"\n") + b",\n".join(entries)
             yield b"\n]}\n"
 
         return await self._send(request, JSON, body())

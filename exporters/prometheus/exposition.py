@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from math import inf, isnan
 
 from agent.model import MetricKind, MetricSpec, Reading
@@ -17,6 +18,9 @@ from agent.model.reading import UNKNOWN
 
 MAX_LABEL = 500
 """Characters of one label value: what a device says of itself is not trusted to be short."""
+
+LABELS_KEPT = 8192
+"""Label texts that are kept ready: those of one kind of device are the same on all of them."""
 
 PIECE = 500
 """Devices joined in one go: about 50 kB of text, well under a millisecond for the event loop."""
@@ -53,7 +57,8 @@ class Family:
     text_head: bytes
     openmetrics_head: bytes
     openings: tuple[str, ...]
-    states: tuple[str, ...]
+    states: Mapping[str, tuple[str, ...]]
+    """For each state the ends of its lines: one a state of the set, of which this one is 1."""
 
     @staticmethod
     def of(spec: MetricSpec) -> Family:
@@ -71,8 +76,12 @@ class Family:
             text_head=f"# HELP {name} {help_text}\n# TYPE {name} {text_type}\n".encode(),
             openmetrics_head=f"# HELP {base} {quoted_help}\n# TYPE {base} {kind.value}\n{unit_line}".encode(),
             openings=tuple(f',{label}="' for label in spec.labels),
-            states=(*(s for s in spec.states if s != UNKNOWN), UNKNOWN) if spec.states else (),
+            states=_ends((*(s for s in spec.states if s != UNKNOWN), UNKNOWN)) if spec.states else {},
         )
+
+
+def _ends(states: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    return {now: tuple(f',state="{state}"}} {int(state == now)}\n' for state in states) for now in states}
 
 
 def _check(spec: MetricSpec) -> None:
@@ -93,6 +102,10 @@ def _check(spec: MetricSpec) -> None:
 
 def number(value: float) -> str:
     """A value as both formats read it."""
+    if value == 1:
+        return "1"
+    if value == 0:
+        return "0"
     if isnan(value):
         return "NaN"
     if value in (inf, -inf):
@@ -111,6 +124,11 @@ def label_value(value: str) -> str:
     return value
 
 
+@lru_cache(LABELS_KEPT)
+def _labels(openings: tuple[str, ...], values: tuple[str, ...]) -> str:
+    return "".join([f'{opening}{label_value(value)}"' for opening, value in zip(openings, values, strict=True)])
+
+
 @dataclass(slots=True)
 class Rendered:
     """One device's lines, by metric name, and what was left out."""
@@ -122,37 +140,53 @@ class Rendered:
 def render(device: str, readings: Iterable[Reading], families: Mapping[str, Family]) -> Rendered:
     """The lines of one device. A reading that cannot stand on a valid page is left out and reported, the others stay."""
     result = Rendered()
-    lines: dict[str, list[str]] = {}
-    seen: set[str] = set()
-    device_label = f'{{device="{label_value(device)}"'
+    for name, group in by_metric(readings).items():
+        block, refused = _block(device, name, group, families.get(name))
+        if block:
+            result.blocks[name] = block
+        result.refused += refused
+    return result
+
+
+def by_metric(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+    """The readings of each metric, in their order."""
+    groups: dict[str, list[Reading]] = {}
     for reading in readings:
-        name = reading.metric
-        family = families.get(name)
-        if family is None:
-            result.refused.append(Refused(metric=name, reason=Reason.UNDECLARED))
-            continue
-        if len(reading.labels) != len(family.openings):
-            result.refused.append(Refused(metric=name, reason=Reason.LABELS))
-            continue
-        series = name + device_label
-        for opening, value in zip(family.openings, reading.labels, strict=True):
-            series += f'{opening}{label_value(value)}"'
-        own = lines.get(name)
-        if own is None:
-            own = lines[name] = []
-        problem, new = _samples(series, reading, family)
-        if problem is None and series in seen:
-            problem = Reason.DUPLICATE
-        if problem is None and len(own) + len(new) > family.spec.max_series:
-            problem = Reason.TOO_MANY
+        group = groups.get(reading.metric)
+        if group is None:
+            groups[reading.metric] = [reading]
+        else:
+            group.append(reading)
+    return groups
+
+
+def _block(device: str, name: str, group: Sequence[Reading], family: Family | None) -> tuple[bytes, list[Refused]]:
+    """The lines of one metric of one device, and what was left out."""
+    if family is None:
+        return b"", [Refused(metric=name, reason=Reason.UNDECLARED) for _ in group]
+    refused: list[Refused] = []
+    lines: list[str] = []
+    seen: set[str] = set()
+    head = f'{name}{{device="{label_value(device)}"'
+    for reading in group:
+        problem: Reason | None = Reason.LABELS
+        new: Sequence[str] = ()
+        series = head
+        if len(reading.labels) == len(family.openings):
+            if reading.labels:
+                series += _labels(family.openings, reading.labels)
+            problem, new = _samples(series, reading, family)
+            if problem is None and series in seen:
+                problem = Reason.DUPLICATE
+            if problem is None and len(lines) + len(new) > family.spec.max_series:
+                problem = Reason.TOO_MANY
         if problem is not None:
-            result.refused.append(Refused(metric=name, reason=problem))
+            refused.append(Refused(metric=name, reason=problem))
             continue
         seen.add(series)
-        own += new
+        lines += new
     # A lone surrogate has no UTF-8: it becomes '?'.
-    result.blocks = {name: "".join(own).encode("utf-8", "replace") for name, own in lines.items() if own}
-    return result
+    return "".join(lines).encode("utf-8", "replace"), refused
 
 
 def _samples(series: str, reading: Reading, family: Family) -> tuple[Reason | None, Sequence[str]]:
@@ -160,8 +194,8 @@ def _samples(series: str, reading: Reading, family: Family) -> tuple[Reason | No
     if family.states:
         if not reading.state or value is not None:
             return Reason.VALUE, ()
-        state = reading.state if reading.state in family.states else UNKNOWN
-        return None, [f'{series},state="{s}"}} {int(s == state)}\n' for s in family.states]
+        ends = family.states.get(reading.state) or family.states[UNKNOWN]
+        return None, [series + end for end in ends]
     if reading.state:
         return Reason.VALUE, ()
     kind = family.spec.kind
@@ -190,21 +224,34 @@ class Exposition:
                 raise ValueError(f"metric {spec.name} is declared twice")
             self._families[spec.name] = Family.of(spec)
         self._blocks: dict[str, dict[str, bytes]] = {name: {} for name in self._families}
+        self._shown: dict[str, dict[str, tuple[list[Reading], list[Refused]]]] = {}
+        """What stands on the page, by device and metric, and what was left out of it: most of it is the same at the next poll."""
 
     def update(self, device: str, readings: Iterable[Reading]) -> Sequence[Refused]:
         """Put these in the place of all that was known of the device. Returns the readings that were left out."""
-        rendered = render(device, readings, self._families)
-        new = rendered.blocks
-        for name, blocks in self._blocks.items():
-            block = new.get(name)
-            if block is not None:
-                blocks[device] = block
-            else:
-                blocks.pop(device, None)
-        return rendered.refused
+        groups = by_metric(readings)
+        shown = self._shown.setdefault(device, {})
+        refused: list[Refused] = []
+        for name, group in groups.items():
+            before = shown.get(name)
+            if before is None or before[0] != group:
+                block, out = _block(device, name, group, self._families.get(name))
+                before = shown[name] = (group, out)
+                if block:
+                    self._blocks[name][device] = block
+                elif name in self._blocks:
+                    self._blocks[name].pop(device, None)
+            refused += before[1]
+        if len(shown) > len(groups):
+            for name in shown.keys() - groups.keys():
+                del shown[name]
+                if name in self._blocks:
+                    self._blocks[name].pop(device, None)
+        return refused
 
     def remove(self, device: str) -> None:
         """Forget a device."""
+        self._shown.pop(device, None)
         for blocks in self._blocks.values():
             blocks.pop(device, None)
 

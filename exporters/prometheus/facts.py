@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from agent.catalogue import INFO_LABELS
-from agent.model import FacetStatus, Reading, Severity
+from agent.model import FacetStatus, Incident, Reading, Severity
 from agent.model.reading import UNKNOWN
 from agent.ports import DeviceStatus
 
@@ -44,7 +44,8 @@ def readings(status: DeviceStatus) -> Iterator[Reading]:
     for incident in status.incidents:
         if incident.active:
             fault = incident.fault
-            yield Reading(metric="latarnik_device_fault_active", value=1.0, labels=(fault.code, fault.severity.value, fault.component))
+            labels_of_fault = (fault.code, fault.severity.value, fault.component, _cause(status, incident))
+            yield Reading(metric="latarnik_device_fault_active", value=1.0, labels=labels_of_fault)
             yield Reading(metric="latarnik_device_fault_since_timestamp_seconds", value=incident.first_seen.timestamp(), labels=(fault.code, fault.component))
     if status.contract and status.contract.ends:
         labels = (status.contract.id, status.contract.plan)
@@ -91,12 +92,20 @@ def entry(status: DeviceStatus) -> dict[str, Any]:
                 "state": i.state.value,
                 "first_sight": i.first_sight and not i.adopted,
                 "incident": i.id,
+                "cause": _cause(status, i),
+                "part_of": i.parent,
+                "devices": status.sharing.get(i.id, 1),
             }
             for i in status.incidents
             if i.active
         ],
         "tickets": [{"case": t.case, "desk": t.desk, "ref": t.ref, "url": t.url} for t in status.tickets],
     }
+
+
+def _cause(status: DeviceStatus, incident: Incident) -> str:
+    """What the fault shares with those of other devices now; '' for one that stands alone."""
+    return incident.fault.shared if incident.parent or incident.id in status.sharing else ""
 
 
 def _info(status: DeviceStatus) -> Reading:

@@ -45,10 +45,18 @@ OWN_METRICS = (
     OwnMetric("latarnik_poll_failures_total", "counter", "Parts of polls that failed, by way in and reason", ("source", "reason")),
     OwnMetric("latarnik_poll_requests_total", "counter", "Requests made to devices by polls", ("source",)),
     OwnMetric("latarnik_poll_duration_seconds", "histogram", "How long polls took", ("vendor",)),
+    OwnMetric("latarnik_poll_lane_length", "gauge", "Polls that run or wait, by lane: slow is for devices that answered late or not at all", ("lane", "state")),
     OwnMetric("latarnik_delivery_attempts_total", "counter", "Steps of cases that were sent to a ticket desk, whether it took them or not", ("desk",)),
     OwnMetric("latarnik_delivery_failures_total", "counter", "Steps of cases that a ticket desk did not take", ("desk", "reason")),
     OwnMetric("latarnik_ticket_queue_length", "gauge", "Steps of cases that wait for the desk", ("desk",)),
     OwnMetric("latarnik_ticket_queue_oldest_timestamp_seconds", "gauge", "Since when the oldest of them waits; absent while none does", ("desk",)),
+    OwnMetric("latarnik_ticket_steps_dead", "gauge", "Steps of cases that were given up: a person has to look, `latarnik case retry` tries again", ("desk",)),
+    OwnMetric(
+        "latarnik_config_last_reload_successful",
+        "gauge",
+        "1 while the configuration runs that was read last; 0: that was wrong, the one before goes on",
+    ),
+    OwnMetric("latarnik_config_last_reload_success_timestamp_seconds", "gauge", "When the configuration that runs was put to work"),
     OwnMetric("latarnik_event_loop_lag_seconds", "gauge", "Longest time in the last minute for which the event loop came late"),
     OwnMetric("latarnik_readings_refused_total", "counter", "Readings left off the page because a collector made them wrongly", ("reason",)),
     OwnMetric("latarnik_scrape_duration_seconds", "gauge", "How long the last answer to /metrics took, until it was sent"),
@@ -72,23 +80,31 @@ class OwnMetrics:
         made = {own.name: _make(own, self.registry) for own in OWN_METRICS}
         self._metrics = made
         self._reasons: set[tuple[str, str]] = set()
+        self._of_vendor: dict[str, tuple[Counter, Histogram]] = {}
         _Process(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._info("latarnik_build_info").info({"version": agent.__version__, "python": platform.python_version()})
         for vendor, count in Tally(d.vendor for d in devices).items():
             self._gauge("latarnik_inventory_devices").labels(vendor).set(count)
-            self._counter("latarnik_polls_total").labels(vendor)
-            self._histogram("latarnik_poll_duration_seconds").labels(vendor)
+            self._polls_of(vendor)
         for desk in desks:
             self._counter("latarnik_delivery_attempts_total").labels(desk.name)
             self._gauge("latarnik_ticket_queue_length").labels(desk.name).set(0)
+            self._gauge("latarnik_ticket_steps_dead").labels(desk.name).set(0)
         for reason in Reason:
             self._counter("latarnik_readings_refused_total").labels(reason.value)
 
+    def _polls_of(self, vendor: str) -> tuple[Counter, Histogram]:
+        """What is counted at every poll of this vendor's devices, kept at hand."""
+        found = self._counter("latarnik_polls_total").labels(vendor), self._histogram("latarnik_poll_duration_seconds").labels(vendor)
+        self._of_vendor[vendor] = found
+        return found
+
     def polled(self, report: PollReport) -> None:
-        self._counter("latarnik_polls_total").labels(report.vendor).inc()
-        self._histogram("latarnik_poll_duration_seconds").labels(report.vendor).observe(report.duration)
+        ended, took = self._of_vendor.get(report.vendor) or self._polls_of(report.vendor)
+        ended.inc()
+        took.observe(report.duration)
         for source, count in report.requests.items():
             self._counter("latarnik_poll_requests_total").labels(source).inc(count)
         for source, reason in report.failures:
@@ -99,8 +115,18 @@ class OwnMetrics:
         if outcome != "ok":
             self._counter("latarnik_delivery_failures_total").labels(desk, self._bounded("delivery", outcome)).inc()
 
-    def queue(self, desk: str, length: int, oldest: datetime | None) -> None:
+    def config_loaded(self, at: datetime, *, successful: bool) -> None:
+        self._gauge("latarnik_config_last_reload_successful").set(successful)
+        if successful:
+            self._gauge("latarnik_config_last_reload_success_timestamp_seconds").set(at.timestamp())
+
+    def lane(self, lane: str, running: int, waiting: int) -> None:
+        self._gauge("latarnik_poll_lane_length").labels(lane, "running").set(running)
+        self._gauge("latarnik_poll_lane_length").labels(lane, "waiting").set(waiting)
+
+    def queue(self, desk: str, length: int, oldest: datetime | None, dead: int) -> None:
         self._gauge("latarnik_ticket_queue_length").labels(desk).set(length)
+        self._gauge("latarnik_ticket_steps_dead").labels(desk).set(dead)
         since = self._gauge("latarnik_ticket_queue_oldest_timestamp_seconds")
         if oldest is not None:
             since.labels(desk).set(oldest.timestamp())

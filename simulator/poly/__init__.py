@@ -6,6 +6,6 @@ Where nothing was ever recorded (other models, the E70's row, the log bundle) th
 
 from simulator.poly.device import VideoOs
 from simulator.poly.profiles import PROFILES, Firmware, Profile, Refusal, Xsrf
-from simulator.poly.state import LockoutPolicy, Tuning
+from simulator.poly.state import Exchange, LockoutPolicy, Moment, Tuning, Witness
 
-__all__ = ["PROFILES", "Firmware", "LockoutPolicy", "Profile", "Refusal", "Tuning", "VideoOs", "Xsrf"]
+__all__ = ["PROFILES", "Exchange", "Firmware", "LockoutPolicy", "Moment", "Profile", "Refusal", "Tuning", "VideoOs", "Witness", "Xsrf"]

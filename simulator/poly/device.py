@@ -16,7 +16,7 @@ from simulator.poly.profiles import PROFILES, Profile
 from simulator.poly.rest import Rest, public_path
 from simulator.poly.sessions import Door, PoolFull, SessionPool
 from simulator.poly.shell import CommandLine
-from simulator.poly.state import Box, Clock, Counters, Phase, Tuning
+from simulator.poly.state import Box, Clock, Counters, Phase, Tuning, Witness
 
 _CONTROLLER = "192.0.2.50"  # a room controller with sessions of its own
 _DAYS_UP = 3 * 86400.0 + 4217.31
@@ -26,7 +26,7 @@ class VideoOs:
     """One room system. `profile` is a key of PROFILES or a Profile of your own; `serial` '' makes one up out of the name.
 
     `uptime`: seconds it has been running already, 0 for a device that has just got power. `ssh_enabled`: the command line's switch.
-    `snmp_agent`: what answers SNMP, off as delivered. `clock` offers `now()` and `monotonic()`.
+    `snmp_agent`: what answers SNMP, off as delivered. `witness`: told of each request, and may meddle with it. `clock` offers `now()` and `monotonic()`.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class VideoOs:
         panel_address: str = "192.0.2.214",
         ssh_enabled: bool = True,
         snmp_agent: SnmpAgent | None = None,
+        witness: Witness | None = None,
     ) -> None:
         if isinstance(profile, str) and profile not in PROFILES:
             raise ValueError(f"no profile {profile!r}; known are {', '.join(PROFILES)}")
@@ -62,6 +63,7 @@ class VideoOs:
             uptime=uptime,
             panel_address=panel_address,
         )
+        self.box.witness = witness
         self.sessions = SessionPool(self.box)
         self._door = Door(self.box)
         self._rest = Rest(self.box, self.sessions, self._door, reboot=self.reboot)

@@ -14,7 +14,7 @@ from aiohttp import web
 from simulator.poly import bundle, media, payloads, settings
 from simulator.poly.profiles import Refusal, Xsrf
 from simulator.poly.sessions import Door, PoolFull, Session, SessionPool, shown
-from simulator.poly.state import Box, Phase
+from simulator.poly.state import Box, Exchange, Moment, Phase, Witness
 
 _CHUNK = 65536
 _READING_POSTS = frozenset({"/session", "/devicemanagement/devices", "/system/network/ping", "/system/network/traceroute"})
@@ -97,6 +97,33 @@ class Rest:
             return _plain(_html(415))  # unverified: every known client sends it, so nobody knows what comes without
         if _changes(request.method, path, body):
             self._box.counters.changes.append(f"{request.method} /rest{path}")
+        if self._box.witness is None:
+            return await self._act(request, path, body)
+        return await self._witnessed(self._box.witness, request, path, body)
+
+    async def _witnessed(self, witness: Witness, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
+        """The same before a witness. Between RECEIVED and DONE nothing is awaited: who is gone by then is served all the same."""
+        seen = Exchange(moment=Moment.RECEIVED, method=request.method, path=f"/rest{path}", session=_cookies(request).get("session_id", ""))
+        if verdict := await witness(seen):
+            return self._instead(request, verdict)
+        before = self._pool.newest
+        response = await self._act(request, path, body)
+        session = self._pool.newest if self._pool.newest != before else seen.session
+        seen = replace(seen, moment=Moment.DONE, session=session, status=response.status)
+        if verdict := await witness(seen):
+            return self._instead(request, verdict)
+        if not response.prepared:
+            await response.prepare(request)
+            await response.write_eof()
+        await witness(replace(seen, moment=Moment.SENT))
+        return response
+
+    def _instead(self, request: web.BaseRequest, verdict: int) -> web.Response:
+        if verdict < 0 and request.transport is not None and not request.transport.is_closing():
+            request.transport.abort()
+        return _plain(_html(max(verdict, 400)))
+
+    async def _act(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
         if path == "/session":
             found = self._login(request, body) if request.method == "POST" else self._logout(request) if request.method == "DELETE" else (_html(405), None)
             return self._response(*found)
@@ -347,4 +374,4 @@ def _page(title: str) -> bytes:
 
 def _html(status: int) -> Answer:
     titles = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 415: "Unsupported Media Type"}
-    return Answer(status=status, body=_page(f"{status} {titles[status]}"), content_type="text/html")
+    return Answer(status=status, body=_page(f"{status} {titles.get(status, 'Error')}"), content_type="text/html")

@@ -40,6 +40,7 @@ class SessionPool:
         self._full_since: float | None = None
         self._refused_while_full = 0
         self.hung = False
+        self.newest = ""
 
     def __len__(self) -> int:
         self._expire()
@@ -61,6 +62,7 @@ class SessionPool:
             id=identifier, client_type=client_type, location=location, created=self._box.uptime, last_used=now, kept=kept, token=_token(), on_end=on_end
         )
         self._sessions[session.id] = session
+        self.newest = session.id
         self._box.counters.max_sessions = max(self._box.counters.max_sessions, len(self._sessions))
         self._box.note(f"INFO session {session.id} opened for admin from {location} ({client_type})")
         return session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -71,6 +72,29 @@ class Phase(Enum):
     UP = "running"
 
 
+class Moment(Enum):
+    RECEIVED = "the request was read whole"
+    DONE = "the device has acted on it and answers next"
+    SENT = "the answer has gone out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request of the web interface, as a witness sees it. `session`: the id in its cookie, or the one it opened. `status` 0 before DONE."""
+
+    moment: Moment
+    method: str
+    path: str
+    session: str = ""
+    status: int = 0
+
+
+Witness = Callable[[Exchange], Awaitable[int]]
+"""Told of each request at each of its moments. Gives 0 for a device that goes on as it would; at RECEIVED the status of a bare HTML page that is
+answered instead of acting, at DONE the same instead of its answer; -1: the connection is cut. What it awaits, the device waits for too.
+"""
+
+
 @dataclass(slots=True, kw_only=True)
 class Counters:
     """What tests ask. `requests` by (method, path with `/rest/current` written as `/rest`); logins by way: http, ssh.
@@ -125,6 +149,7 @@ class Box:
         self.muted = False
         self.call_since: datetime | None = None
         self.journal: deque[str] = deque(maxlen=400)
+        self.witness: Witness | None = None
         self.started = clock.monotonic() - uptime
 
     def has(self, fault: str) -> bool:

@@ -6,13 +6,15 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
 from agent.errors import Busy, LoginBlocked, Reason, StoreError
-from agent.model import HttpCredential, Secret
+from agent.model import Credential, HttpCredential, Secret
 from agent.polling.guard import PAUSES, PassingGuard, StoredGuard
 from agent.store import queries
 from agent.store.database import Store, open_store
@@ -34,7 +36,6 @@ async def test_a_refusal_blocks_that_version_for_every_way_and_every_later_run(t
             assert "latarnik unblock cam" in caught.value.detail
             assert "first-password" not in str(caught.value)
         assert guard.blocked("cam")
-        await guard.before("other", OLD, "http")
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, clock)
         with pytest.raises(LoginBlocked):
@@ -52,8 +53,7 @@ async def test_the_attempt_is_on_the_disk_before_it_is_made_and_an_unfinished_on
         guard = StoredGuard(store, clock)
         with pytest.raises(LoginBlocked, match="without an answer"):
             await guard.before("cam", OLD, "http")
-        await store.run(lambda c: queries.forget_logins(c, "cam"))
-        guard.forget("cam")
+        await guard.unblock("cam", [OLD])
         await guard.before("cam", OLD, "http")
 
 
@@ -126,65 +126,93 @@ async def test_a_way_that_is_cancelled_in_the_middle_does_not_block_the_others_f
         assert not guard.blocked("cam")
 
 
-async def silence(guard: PassingGuard, clock: TurnedClock, way: str = "http") -> None:
+async def silence(guard: PassingGuard, clock: TurnedClock, way: str = "http", device: str = "cam") -> None:
     """An attempt whose credential went out and got no answer, and the pause after it."""
-    await guard.before("cam", OLD, way)
-    await guard.unclear("cam", OLD, way, sent=True)
+    await guard.before(device, OLD, way)
+    await guard.unclear(device, OLD, way, sent=True)
     clock.turn(PAUSES[-1])
 
 
-async def state(store: Store) -> str:
-    login = await store.run(lambda c: queries.load_login(c, "cam", OLD.version))
+async def accept(guard: PassingGuard, device: str, credential: Credential = OLD) -> None:
+    await guard.before(device, credential, "http")
+    await guard.accepted(device, credential, "http")
+
+
+async def refuse(guard: PassingGuard, device: str, credential: Credential = OLD) -> str:
+    await guard.before(device, credential, "http")
+    return await guard.refused(device, credential, "http", "401")
+
+
+async def state(store: Store, device: str = "cam") -> str:
+    login = await store.run(lambda c: queries.load_login(c, device, OLD.version))
     return login.state if login else ""
 
 
-async def test_a_credential_never_accepted_goes_out_twice_without_an_answer_and_no_more_also_across_restarts(tmp_path: Path) -> None:
+async def test_a_credential_that_no_device_accepted_goes_out_once_without_an_answer_also_across_restarts(tmp_path: Path) -> None:
     clock = TurnedClock()
     with open_store(tmp_path) as store:
-        await silence(StoredGuard(store, clock), clock)
+        first = StoredGuard(store, clock)
+        await silence(first, clock)
         assert await state(store) == "unanswered"
-    with open_store(tmp_path) as store:
-        await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
-        guard = StoredGuard(store, clock)
-        await silence(guard, clock, "ssh")
-        for later in (guard, StoredGuard(store, clock)):
-            with pytest.raises(LoginBlocked, match=r"no answer to 2 attempts.*latarnik unblock cam"):
-                await later.before("cam", OLD, "http")
-            assert later.blocked("cam")
-        await guard.before("cam", NEW, "http")
-        await guard.accepted("cam", NEW, "http")
-        await store.run(lambda c: queries.forget_logins(c, "cam"))
-        guard.forget("cam")
-        await silence(guard, clock)
+        for guard in (first, StoredGuard(store, clock)):
+            with pytest.raises(LoginBlocked, match=r"no answer to 1 attempt,.*no device has accepted it yet.*latarnik unblock cam") as caught:
+                await guard.before("cam", OLD, "ssh")
+            assert caught.value.reason is Reason.AUTH_BLOCKED
+            assert guard.blocked("cam")
+        assert [login.device for login in await store.run(queries.blocked_logins)] == ["cam"]
+        await accept(first, "cam", NEW)
+        await first.unblock("cam", [OLD, NEW])
+        assert not first.blocked("cam")
+        await silence(first, clock)
         assert await state(store) == "unanswered"
 
 
-async def test_after_an_attempt_without_an_answer_there_is_a_pause_before_the_second(tmp_path: Path) -> None:
+async def test_one_that_another_device_accepted_goes_out_a_second_time_after_a_pause_and_no_more(tmp_path: Path) -> None:
     clock = TurnedClock()
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, clock)
         await guard.before("cam", OLD, "http")
         await guard.unclear("cam", OLD, "http", sent=True)
+        await accept(guard, "other")
+        assert not guard.blocked("cam")
         with pytest.raises(Busy) as caught:
             await guard.before("cam", OLD, "ssh")
         assert (caught.value.reason, caught.value.retry_after) == (Reason.LOCKOUT, PAUSES[0])
-        assert not guard.blocked("cam")
-        await guard.before("other", OLD, "http")
+    with open_store(tmp_path) as store:
+        await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
+        guard = StoredGuard(store, clock)
+        with pytest.raises(Busy, match=f"for {PAUSES[0]:.0f} s"):
+            await guard.before("cam", OLD, "ssh")
         clock.turn(PAUSES[0])
-        await guard.before("cam", OLD, "ssh")
-        await guard.accepted("cam", OLD, "ssh")
+        await silence(guard, clock)
+        for later in (guard, StoredGuard(store, clock)):
+            with pytest.raises(LoginBlocked, match="no answer to 2 attempts"):
+                await later.before("cam", OLD, "http")
+            assert later.blocked("cam")
+
+
+async def test_a_pause_does_not_grow_when_somebody_sets_the_clock_back(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        guard = StoredGuard(store, clock)
+        await accept(guard, "cam")
         await guard.before("cam", OLD, "http")
+        await guard.unclear("cam", OLD, "http", sent=True)
+        clock.set_wall(clock.now() - timedelta(days=1))
+        with pytest.raises(Busy) as caught:
+            await StoredGuard(store, clock).before("cam", OLD, "http")
+        assert caught.value.retry_after == PAUSES[0]
 
 
 async def test_unblock_ends_a_pause_at_once(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, TurnedClock())
+        await accept(guard, "cam")
         await guard.before("cam", OLD, "http")
         await guard.unclear("cam", OLD, "http", sent=True)
-        await store.run(lambda c: queries.forget_logins(c, "cam"))
         with pytest.raises(Busy):
             await guard.before("cam", OLD, "ssh")
-        guard.forget("cam")
+        assert (await guard.unblock("cam", [OLD])).forgotten == 1
         await guard.before("cam", OLD, "http")
 
 
@@ -192,37 +220,56 @@ async def test_one_that_was_accepted_before_is_never_blocked_by_silence_but_trie
     clock = TurnedClock()
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, clock)
-        await guard.before("cam", OLD, "http")
-        await guard.accepted("cam", OLD, "http")
+        await accept(guard, "cam")
         for _ in range(2):
             for pause in (*PAUSES, PAUSES[-1]):
                 await guard.before("cam", OLD, "http")
                 await guard.unclear("cam", OLD, "http", sent=True)
                 clock.turn(pause - 1)
-                with pytest.raises(Busy) as caught:
-                    await guard.before("cam", OLD, "http")
-                assert caught.value.retry_after == pytest.approx(1)
+                for one in (guard, StoredGuard(store, clock)):
+                    with pytest.raises(Busy) as caught:
+                        await one.before("cam", OLD, "http")
+                    assert caught.value.retry_after == pytest.approx(1)
                 clock.turn(1)
-            await guard.before("cam", OLD, "http")
-            await guard.accepted("cam", OLD, "http")
-        await guard.before("cam", OLD, "http")
-        await guard.unclear("cam", OLD, "http", sent=True)
+            await accept(guard, "cam")
         assert await state(store) == "accepted"
-        await StoredGuard(store, clock).before("cam", OLD, "http")
+
+
+async def test_killed_in_the_first_attempts_of_many_runs_what_was_accepted_before_is_sent_as_seldom_as_to_a_device_that_is_silent(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    with open_store(tmp_path) as store:
+        await accept(StoredGuard(store, clock), "cam")
+        sent = []
+        for _ in range(200):
+            guard = StoredGuard(store, clock)
+            try:
+                await guard.before("cam", OLD, "http")
+            except Busy:
+                clock.turn(60)
+                continue
+            sent.append(clock.monotonic())
+            # Killed here, and started again.
+            await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
+        assert [round(later - earlier) for earlier, later in pairwise(sent)] == [180, 900, 2700, 2700, 2700, 2700][: len(sent) - 1]
+        assert len(sent) > 4
 
 
 async def test_what_was_not_sent_changes_nothing(tmp_path: Path) -> None:
     clock = TurnedClock()
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, clock)
-        for expected in ("", "unanswered"):
+        for expected in ("", "unanswered", "accepted"):
             for _ in range(5):
                 await guard.before("cam", OLD, "http")
-                assert await state(store) == "trying"
+                assert await state(store) == ("retrying" if expected == "accepted" else "trying")
                 await guard.unclear("cam", OLD, "http", sent=False)
                 assert await state(store) == expected
             if not expected:
                 await silence(guard, clock)
+                await accept(guard, "other")
+            else:
+                await accept(guard, "cam")
+                guard = StoredGuard(store, clock)
 
 
 async def test_a_kill_in_the_second_attempt_counts_as_a_refusal(tmp_path: Path) -> None:
@@ -230,6 +277,7 @@ async def test_a_kill_in_the_second_attempt_counts_as_a_refusal(tmp_path: Path) 
     with open_store(tmp_path) as store:
         guard = StoredGuard(store, clock)
         await silence(guard, clock)
+        await accept(guard, "other")
         await guard.before("cam", OLD, "http")
     with open_store(tmp_path) as store:
         await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
@@ -260,6 +308,7 @@ async def test_cancelled_while_the_note_is_written_no_attempt_stands_on_the_disk
         guard = StoredGuard(store, clock)
         if earlier:
             await silence(guard, clock)
+            await accept(guard, "other")
         with held_write(monkeypatch) as (begun, go):
             first = asyncio.create_task(guard.before("cam", OLD, "http"))
             assert await asyncio.to_thread(begun.wait, 5)
@@ -304,8 +353,6 @@ async def test_an_end_that_cannot_be_written_is_known_all_the_same_and_nobody_wa
     with open_store(tmp_path) as store:
         clock = TurnedClock()
         guard = StoredGuard(store, clock)
-        if ended == "unclear":
-            await silence(guard, clock)
         await guard.before("cam", OLD, "http")
         with monkeypatch.context() as patch:
             patch.setattr(queries, "save_login", full)
@@ -327,15 +374,8 @@ async def test_a_guard_without_a_disk_keeps_the_same_rules_while_it_lives() -> N
     with pytest.raises(LoginBlocked) as caught:
         await waiting
     assert "unblock" not in caught.value.detail
-    await guard.before("cam", OLD, "http")
-    await guard.unclear("cam", OLD, "http", sent=True)
-    with pytest.raises(Busy):
-        await guard.before("cam", OLD, "http")
-    clock.turn(PAUSES[0])
-    await guard.before("cam", OLD, "http")
-    await guard.unclear("cam", OLD, "http", sent=True)
-    clock.turn(PAUSES[-1])
-    with pytest.raises(LoginBlocked, match="no answer to 2 attempts"):
+    await silence(guard, clock)
+    with pytest.raises(LoginBlocked, match="no answer to 1 attempt"):
         await guard.before("cam", OLD, "http")
 
 

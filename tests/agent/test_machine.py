@@ -185,3 +185,38 @@ def test_whatever_comes_one_key_has_at_most_one_open_incident_and_every_end_had_
             seen_ids.add(run.incidents[KEY].id)
         assert len(run.incidents) <= 1
     assert len(seen_ids) <= words.count("bad")
+
+
+def test_a_clock_that_is_set_back_holds_up_no_suspicion() -> None:
+    """What was first seen tomorrow would have to last until then."""
+    run = Run()
+    run.poll(BAD)
+    run.now -= timedelta(days=1)
+    for _ in range(3):
+        run.poll(BAD)
+    assert run.state == "confirmed"
+
+
+def test_a_clock_that_is_set_forward_confirms_no_suspicion_that_has_not_lasted() -> None:
+    run = Run()
+    run.poll(BAD)
+    run.now += timedelta(days=1)
+    run.poll(BAD)
+    assert run.state == "suspected"
+
+
+def test_a_clock_that_is_set_back_holds_up_no_recovery_and_no_return() -> None:
+    run = Run()
+    for _ in range(3):
+        run.poll(BAD)
+    run.case()
+    run.poll(GOOD)
+    run.now -= timedelta(days=1)
+    for _ in range(6):
+        run.poll(GOOD)
+    assert run.state == "recovered"
+    run.poll(BAD)
+    run.now -= timedelta(days=1)
+    for _ in range(3):
+        run.poll(BAD)
+    assert run.state == "cased"

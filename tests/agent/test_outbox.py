@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from agent.delivery.outbox import GIVE_UP_AFTER, RETRY, Courier, pick
+from agent.delivery.outbox import GIVE_UP_AFTER, IDLE, RETRY, Courier
 from agent.errors import DeskError
 from agent.model import Artifact, Step, StepKind, StepState, TicketDraft, TicketRef
 from agent.store import queries
 from agent.store.database import Store, open_store
+from agent.store.queries import QueueLength
 from tests.support.clock import TurnedClock
 
 
@@ -276,9 +277,43 @@ async def test_news_wakes_the_courier_at_once(room: Room) -> None:
 async def test_the_queue_counts_what_waits_and_not_what_is_held(room: Room) -> None:
     await room.write(make_step("c1", 1, StepKind.CREATE), state=StepState.HELD)
     await room.write(make_step("c2", 1, StepKind.CREATE), make_step("c2", 2, StepKind.COMMENT))
-    assert await room.store.run(queries.queue_lengths) == {"box": (2, room.clock.now())}
+    assert await room.store.run(queries.queue_lengths) == {"box": QueueLength(waiting=2, oldest=room.clock.now())}
 
 
-def test_nothing_waiting_waits_and_never_spins() -> None:
-    assert pick([], TurnedClock().now())[0] is None
-    assert pick([], TurnedClock().now())[1] > 0
+async def test_the_queue_counts_what_was_given_up_apart(room: Room) -> None:
+    await room.write(make_step("c1", 1, StepKind.CREATE), make_step("c1", 2, StepKind.COMMENT))
+    room.desk.troubles = [DeskError("rejected", "no such queue", retryable=False)]
+    await room.courier().once()
+    assert await room.store.run(queries.queue_lengths) == {"box": QueueLength(waiting=1, oldest=room.clock.now(), dead=1)}
+
+
+async def test_nothing_waiting_waits_and_never_spins(room: Room) -> None:
+    assert await room.courier().once() == IDLE
+    await room.write(make_step("c1", 1, StepKind.CREATE), state=StepState.HELD)
+    assert await room.courier().once() == IDLE
+
+
+async def test_the_case_that_has_waited_longest_goes_first(room: Room) -> None:
+    for case in ("c3", "c1", "c2"):
+        await room.write(make_step(case, 1, StepKind.CREATE), make_step(case, 2, StepKind.COMMENT))
+        room.clock.turn(1)
+    await room.courier().once()
+    assert list(room.desk.tickets) == ["c3", "c1", "c2"]
+
+
+async def test_a_step_that_was_given_up_and_is_tried_again_is_looked_for_first(room: Room) -> None:
+    """The desk may have taken it before it was given up: a refusal is not always the whole truth."""
+    await room.write(make_step("c1", 1, StepKind.CREATE))
+    room.desk.troubles, room.desk.before = [DeskError("rejected", "taken, and refused all the same", retryable=False)], False
+    await room.courier().once()
+    assert await room.states() == {"c1.box.1": "dead"}
+    await room.store.run(lambda c: queries.revive_step(c, "c1.box.1", room.clock.now()))
+    await room.courier().once()
+    assert await room.states() == {"c1.box.1": "done"}
+    assert room.desk.tickets == {"c1": ["c1.box.1"]}
+
+
+async def test_reviving_touches_nothing_but_what_was_given_up(room: Room) -> None:
+    await room.write(make_step("c1", 1, StepKind.CREATE))
+    await room.store.run(lambda c: queries.revive_step(c, "c1.box.1", room.clock.now()))
+    assert await room.states() == {"c1.box.1": "pending"}

@@ -6,10 +6,11 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.diagnosis.retention import Folder, expendable, measure, remove
+from agent.diagnosis.retention import Folder, clear, expendable, measure
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 
@@ -53,7 +54,35 @@ def test_folders_are_measured_and_removed_and_links_are_left_alone(tmp_path: Pat
     assert found.case == "old"
     assert found.size >= 5000
     assert found.touched.year == 1970
-    remove(root, [found])
+    cleared = clear(root, [found], set(), NOW, max_age=86400, max_size=10)
+    assert ([f.case for f in cleared.going], cleared.over, cleared.trouble) == (["old"], 0, ())
     assert not (root / "old").exists()
     assert (tmp_path / "elsewhere").is_dir()
     assert measure(tmp_path / "nothing") == []
+
+
+def test_what_is_needed_beyond_the_limit_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "log").write_bytes(b"x" * 5000)
+    (found,) = measure(tmp_path)
+    cleared = clear(tmp_path, [found], {"a"}, NOW, max_age=1, max_size=1000)
+    assert (cleared.going, cleared.over) == ((), found.size - 1000)
+    assert (tmp_path / "a" / "log").exists()
+
+
+def test_what_cannot_be_removed_is_told_with_its_reason_and_the_others_go(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    gone = folder("a", 10, 100)  # somebody was quicker
+    cleared = clear(tmp_path, [gone, folder("b", 10, 100)], set(), NOW, max_age=86400, max_size=1000)
+    assert [f.case for f in cleared.going] == ["b"]
+    assert cleared.trouble == (f"{tmp_path / 'a'}: No such file or directory",)
+
+
+def test_a_file_that_goes_away_while_it_is_measured_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence is written while the folder is looked at."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "log").write_bytes(b"x" * 100)
+    listed = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: [*listed(self, pattern), self / "log.partial"])
+    (found,) = measure(tmp_path)
+    assert 100 <= found.size < 10_000

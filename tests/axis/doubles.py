@@ -28,8 +28,9 @@ class Guard:
 
     async def accepted(self, device: str, credential: Credential, way: str) -> None: ...
 
-    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
+    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> str:
         self.refusals.append(f"{device}/{credential.version}")
+        return detail
 
     async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None: ...
 
@@ -54,7 +55,8 @@ class Memory:
     async def get(self, device: str) -> dict[str, str]:
         return dict(self.values.get(device, {}))
 
-    async def put(self, device: str, values: Mapping[str, str]) -> None:
+    async def put(self, device: str, values: Mapping[str, str], *, synced: bool = True) -> None:
+        del synced
         merged = {**self.values.get(device, {}), **values}
         self.values[device] = {key: value for key, value in merged.items() if value}
 

@@ -12,7 +12,7 @@ import typer
 from agent.cli import app
 from tests.cli import report
 from tests.cli.terminal import latarnik
-from tests.cli.test_fleet_commands import FAULT, ROW
+from tests.cli.test_fleet_commands import FAULT, ROW, TRUSTED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 SECTIONS = {match[1]: match[2] for match in re.finditer(r"^## latarnik ([a-z -]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)}
@@ -84,6 +84,7 @@ def test_keys_of_the_poll_are_those_that_it_prints() -> None:
 def test_keys_of_the_list_are_those_that_it_prints() -> None:
     assert rows("list")["key"] == set(ROW)
     assert described("list", "faults") == FAULT
+    assert rows("trust")["key"] == set(TRUSTED)
     assert rows("case list")["key"] == {"id", "device", "state", "plan", "fault", "opened_at", "missing"}
 
 

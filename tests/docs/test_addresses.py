@@ -25,7 +25,7 @@ def strangers(text: str) -> Iterator[str]:
         if not _EXAMPLE.search(host) and host not in _HOSTS and not _private(host):
             yield match[0]
     for match in _MAIL.finditer(text):
-        if not _EXAMPLE.search(match[1]) and not re.fullmatch(r"[\w-]+(?:\.service|\.target)", match[1]):
+        if not _EXAMPLE.search(match[1]) and not re.fullmatch(r"[\w-]+(?:\.service|\.target|\.conf)", match[1]):
             yield match[0]
     for match in _ADDRESS.finditer(text):
         if not _private(match[0]):

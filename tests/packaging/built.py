@@ -40,16 +40,23 @@ class Built:
             return archive.namelist()
 
 
-def build(folder: Path) -> Built:
-    """The source distribution out of the tree, and the wheel out of the source distribution. Needs no network."""
+def build(folder: Path, *, umask: int = -1, **env: str) -> Built:
+    """The source distribution out of the tree, and the wheel out of the source distribution. Needs no network.
+
+    `umask` of who clones and builds; -1: that of the tests. `env`: variables of the environment in which it is built.
+    """
     copy_tree(folder / "tree")
+    if umask != -1:
+        for path in [folder / "tree", *(folder / "tree").rglob("*")]:
+            path.chmod((0o777 if path.is_dir() or path.stat().st_mode & 0o100 else 0o666) & ~umask)
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder / "dist"), str(folder / "tree")],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env=environment(PIP_NO_INDEX="1"),
+        env=environment(PIP_NO_INDEX="1", **env),
+        umask=umask,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (sdist,) = (folder / "dist").glob("*.tar.gz")

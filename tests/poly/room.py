@@ -43,9 +43,9 @@ class CountingGuard(PassingGuard):
         self.said.append("accepted")
         await PassingGuard.accepted(self, device, credential, way)
 
-    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
+    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> str:
         self.said.append("refused")
-        await PassingGuard.refused(self, device, credential, way, detail)
+        return await PassingGuard.refused(self, device, credential, way, detail)
 
     async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None:
         self.said.append("unclear, sent" if sent else "unclear")

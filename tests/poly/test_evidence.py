@@ -108,3 +108,7 @@ def test_scrubbing_never_raises_and_withholds_what_it_cannot_read(body: bytes) -
 def test_a_secret_anywhere_in_json_is_masked(secret: str) -> None:
     body = json.dumps({"a": [{"sessionId": secret, "nested": {"adminPassword": secret, "rest": 1}}], "userId": secret}).encode()
     assert secret.encode() not in scrub_json(body)
+
+
+def test_an_answer_that_is_nested_beyond_reason_is_withheld() -> None:
+    assert scrub_json(b'{"a":' * 900 + b"1" + b"}" * 900).startswith(b"(withheld: ")

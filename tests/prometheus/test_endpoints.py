@@ -82,7 +82,7 @@ async def test_promtool_finds_nothing_to_say_about_the_page(start: Open, client:
     observer.device_changed(status(incidents=[incident()], tickets=[TICKET], blocked=True))
     observer.polled(PollReport(device="room-314", vendor="poly", duration=0.7, requests={"http": 4}, failures=[("http", "timeout")]))
     observer.delivery("helpdesk", "timeout")
-    observer.queue("helpdesk", 2, NOW)
+    observer.queue("helpdesk", 2, NOW, 1)
     page = await text(client, observer)
     check = await asyncio.to_thread(subprocess.run, [promtool, "check", "metrics"], input=page.encode(), capture_output=True, check=False)
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
@@ -146,7 +146,7 @@ async def test_what_the_agent_does_is_counted(start: Open, client: ClientSession
     observer.delivery("helpdesk", "ok")
     observer.delivery("helpdesk", "unreachable")
     observer.delivery("helpdesk", "Text of the desk: 500 Oh, no")
-    observer.queue("helpdesk", 2, NOW)
+    observer.queue("helpdesk", 2, NOW, 1)
     found = series(await text(client, observer))
     assert found[key("latarnik_polls_total", vendor="poly")] == 1
     assert found[key("latarnik_poll_requests_total", source="http")] == 4
@@ -157,11 +157,24 @@ async def test_what_the_agent_does_is_counted(start: Open, client: ClientSession
     assert found[key("latarnik_delivery_failures_total", desk="helpdesk", reason="unreachable")] == 1
     assert found[key("latarnik_delivery_failures_total", desk="helpdesk", reason="other")] == 1
     assert found[key("latarnik_ticket_queue_length", desk="helpdesk")] == 2
+    assert found[key("latarnik_ticket_steps_dead", desk="helpdesk")] == 1
     assert found[key("latarnik_ticket_queue_oldest_timestamp_seconds", desk="helpdesk")] == NOW.timestamp()
-    observer.queue("helpdesk", 0, None)
+    observer.queue("helpdesk", 0, None, 0)
     found = series(await text(client, observer))
     assert found[key("latarnik_ticket_queue_length", desk="helpdesk")] == 0
+    assert found[key("latarnik_ticket_steps_dead", desk="helpdesk")] == 0
     assert "latarnik_ticket_queue_oldest_timestamp_seconds" not in {name for name, _ in found}
+
+
+async def test_a_configuration_that_was_not_taken_is_shown_until_one_is(start: Open, client: ClientSession) -> None:
+    observer = await start(context())
+    shown = [key("latarnik_config_last_reload_successful"), key("latarnik_config_last_reload_success_timestamp_seconds")]
+    observer.config_loaded(NOW, successful=True)
+    found = series(await text(client, observer))
+    assert [found[name] for name in shown] == [1, NOW.timestamp()]
+    observer.config_loaded(NOW + timedelta(hours=1), successful=False)
+    found = series(await text(client, observer))
+    assert [found[name] for name in shown] == [0, NOW.timestamp()]
 
 
 async def test_reasons_of_desks_do_not_become_series_without_end(start: Open, client: ClientSession) -> None:

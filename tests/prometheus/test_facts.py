@@ -65,7 +65,7 @@ def test_a_part_that_hangs_on_another_device_has_its_own_lines() -> None:
 def test_faults_and_tickets_are_shown_while_they_last() -> None:
     found = shown(status(incidents=[incident(component="SD_DISK"), incident(code="axis.x", state=IncidentState.SUSPECTED)], tickets=[TICKET]))
     faults = [(dict(labels), value) for (name, labels), value in found.items() if name == "latarnik_device_fault_active"]
-    assert faults == [({"device": "room-314", "code": "poly.status.down", "severity": "critical", "component": "SD_DISK"}, 1)]
+    assert faults == [({"device": "room-314", "code": "poly.status.down", "severity": "critical", "component": "SD_DISK", "cause": ""}, 1)]
     assert found[key("latarnik_device_fault_since_timestamp_seconds", device="room-314", code="poly.status.down", component="SD_DISK")] == NOW.timestamp()
     ticket = key("latarnik_ticket_opened_timestamp_seconds", device="room-314", case="c-1", desk="helpdesk", ticket="4711", severity="critical")
     assert found[ticket] == NOW.timestamp()
@@ -138,6 +138,9 @@ def test_the_entry_of_the_list_says_what_a_table_needs() -> None:
                 "state": "cased",
                 "first_sight": False,
                 "incident": "i-poly.status.down",
+                "cause": "",
+                "part_of": "",
+                "devices": 1,
             }
         ],
         "tickets": [{"case": "c-1", "desk": "helpdesk", "ref": "4711", "url": "https://rt.example.org/4711"}],

@@ -6,7 +6,8 @@ import asyncio
 import fcntl
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, cast
 
 import pytest
 
-from agent import app
+from agent import app, lifetime
 from agent.app import Daemon, find_house, poll_configured, read_config
 from agent.errors import LatarnikError, StoreError
 from agent.inventory import build
@@ -190,24 +191,30 @@ async def test_the_timer_goes_on_when_the_clock_is_set_back(monkeypatch: pytest.
 
 async def test_a_reload_takes_the_configuration_that_was_found_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the check at SIGHUP and the end of the old run lie up to 40 s in which the file may be saved again, half-written."""
-    from agent.cli import daemon as cli
-
     path = config(tmp_path)
-    runs = []
+    house = find_house()
+    life = lifetime.Life(read_config(path, house), house)
+    runs: list[Any] = []
 
-    def run_async(work: Any) -> app.Outcome:
-        work.close()
-        runs.append(1)
+    @asynccontextmanager
+    async def running(settings: Any, *_: Any) -> AsyncIterator[Daemon]:
+        runs.append(settings)
+        yield Daemon(settings, house, build(settings), cast(Any, None), TurnedClock())
+
+    async def run(daemon: Daemon, *_: Any) -> None:
         if len(runs) == 1:
+            life.reload()
             path.write_text("site: {na")
-            return app.Outcome.RELOAD
-        return app.Outcome.STOPPED
+        else:
+            life.end()
+        await daemon.stop.wait()
 
-    monkeypatch.setattr(cli, "run_async", run_async)
-    monkeypatch.setattr("gc.freeze", lambda: None)
-    monkeypatch.setattr("agent.logs.set_up", lambda **_: None)
-    cli.run(path)
+    monkeypatch.setattr(lifetime, "running", running)
+    monkeypatch.setattr(Daemon, "run", run)
+    monkeypatch.setattr(Daemon, "watch", SimpleNamespace(watched={}), raising=False)
+    await life.daemons()
     assert len(runs) == 2
+    assert runs[1] is not runs[0]
 
 
 def _folder(path: Path) -> Path:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
-from agent.delivery.outbox import RETRY, pick
+from agent.delivery.outbox import RETRY
 from agent.errors import DeskError, StoreError
 from agent.model import StepKind, StepState, TicketRef
 from agent.store import queries
-from agent.store.queries import Queued
+from agent.store.tables import outbox
 from tests.agent.test_outbox import Room, make_step, opened
-from tests.support.clock import TurnedClock
 
 
 @pytest.fixture
@@ -45,8 +44,8 @@ async def test_a_step_that_was_taken_but_could_not_be_noted_is_looked_for_and_no
     await room.courier().once()
     await room.write(make_step("c1", 2, StepKind.COMMENT))
     courier = room.courier()
-    # Calls: 1 queue, 2 ticket, 3 SENDING, 4 DONE.
-    courier._store = Stumbling(room, lambda call: call == 4)  # type: ignore[assignment]
+    # Calls: 1 the step, now SENDING; 2 DONE.
+    courier._store = Stumbling(room, lambda call: call == 2)  # type: ignore[assignment]
     with pytest.raises(StoreError):
         await courier.once()
     assert room.desk.tickets == {"c1": ["c1.box.1", "c1.box.2"]}
@@ -91,34 +90,25 @@ async def test_a_desk_that_is_down_while_an_outcome_is_unknown_is_asked_ever_mor
     assert room.clock.monotonic() - start > sum(RETRY), "a desk that is down for a night is not hammered"
 
 
-class Walked(list[Queued]):
-    """Counts how often somebody goes through it."""
-
-    walks = 0
-
-    def __iter__(self) -> Iterator[Queued]:
-        self.walks += 1
-        return super().__iter__()
-
-
-def test_choosing_the_next_of_many_steps_does_not_hold_the_loop() -> None:
+async def test_choosing_the_next_of_many_steps_does_not_hold_the_loop(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """A power cut: two thousand cases of two steps each for one desk. It is chosen anew after each delivered step."""
-    now = TurnedClock().now()
-    later = now + timedelta(minutes=5)
-    waiting = Walked(
-        Queued(
-            step=make_step(f"c{case}", seq, StepKind.CREATE if seq == 1 else StepKind.ATTACH),
-            state=StepState.PENDING,
-            attempts=1,
-            created_at=now,
-            next_at=later,
-            last_error="",
-        )
-        for case in range(2000)
-        for seq in (1, 2)
-    )
-    assert pick(waiting, now)[0] is None
-    assert waiting.walks == 1, "however many cases wait, the queue is walked once"
+    kinds = {1: StepKind.CREATE, 2: StepKind.ATTACH}
+    await room.write(*(make_step(f"c{case}", seq, kind) for case in range(2000) for seq, kind in kinds.items()))
+    read: list[Any] = []
+    parse = queries._of_row
+
+    def counted(row: Any) -> Any:
+        read.append(row)
+        return parse(row)
+
+    monkeypatch.setattr(queries, "_of_row", counted)
+    found, _ = await room.store.run(lambda c: queries.due_step(c, "box", room.clock.now(), longest=RETRY[-1]))
+    assert found is not None
+    assert found.step.id == "c0.box.1"
+    assert len(read) == 1, "however many cases wait, one step is read"
+    later = room.clock.now() + timedelta(minutes=5)
+    await room.store.run(lambda c: c.execute(update(outbox).values(next_at=later.timestamp())))
+    assert await room.store.run(lambda c: queries.due_step(c, "box", room.clock.now(), longest=RETRY[-1])) == (None, 300.0)
 
 
 async def test_what_follows_from_a_delivery_and_fails_does_not_end_the_courier(room: Room) -> None:

@@ -42,10 +42,6 @@ def die() -> NoReturn:
 
 def arm(point: Point) -> None:
     """Wrap the function so that its nth call is the last thing this process does."""
-    module, _, path = point.where.partition(":")
-    *outer, name = path.split(".")
-    owner: Any = functools.reduce(getattr, outer, importlib.import_module(module))
-    original = inspect.getattr_static(owner, name)
     calls = 0
 
     def reached(when: str) -> None:
@@ -54,6 +50,15 @@ def arm(point: Point) -> None:
         if calls == point.nth and point.when == when:
             die()
 
+    observe(point.where, reached)
+
+
+def observe(where: str, reached: Callable[[str], None]) -> None:
+    """Wrap the function `module:Class.function` so that `reached` is told "before" and "after" each call."""
+    module, _, path = where.partition(":")
+    *outer, name = path.split(".")
+    owner: Any = functools.reduce(getattr, outer, importlib.import_module(module))
+    original = inspect.getattr_static(owner, name)
     if inspect.iscoroutinefunction(original):
 
         @functools.wraps(original)
@@ -77,14 +82,16 @@ def arm(point: Point) -> None:
 
         wrapped = direct
     else:
-        raise TypeError(f"{point.where} is no plain function or coroutine function")
+        raise TypeError(f"{where} is no plain function or coroutine function")
     setattr(owner, name, wrapped)
 
 
-def _run(arguments: Sequence[str], log: Path, points: Sequence[Point]) -> None:
+def _run(arguments: Sequence[str], log: Path, points: Sequence[Point], prepare: Sequence[Callable[[], None]]) -> None:
     with log.open("ab") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
+    for change in prepare:
+        change()
     for point in points:
         arm(point)
     sys.argv = ["latarnik", *arguments]
@@ -129,13 +136,16 @@ class Forked:
 
 
 @contextmanager
-def forked(config: Path, log: Path, *points: Point, arguments: Sequence[str] = ()) -> Iterator[Forked]:
-    """The real daemon with these points armed. Not yet ready when the block begins; gone when it ends."""
+def forked(config: Path, log: Path, *points: Point, arguments: Sequence[str] = (), prepare: Sequence[Callable[[], None]] = ()) -> Iterator[Forked]:
+    """The real daemon with these points armed. Not yet ready when the block begins; gone when it ends.
+
+    `prepare`: functions of modules that are called in its process first: a test changes there what the world does to the daemon.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     log.touch()
     command = ["run", "--config", str(config), "--log-format", "json", *arguments]
-    child = context.Process(target=_run, args=(command, log, points))
+    child = context.Process(target=_run, args=(command, log, points, tuple(prepare)))
     running = Forked(child, log, log.stat().st_size)
     child.start()
     try:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agent.model import Artifact, Case, CheckAnswer, Component, Fault, Identity, Reading, Severity, StepKind, Text
 from agent.service import texts
 from agent.service.completeness import MISSING
-from agent.service.texts import arrived_note, draft, one_line, recovered_note, returned_note, word
+from agent.service.texts import arrived_note, cause_words, draft, grown_note, one_line, recovered_note, returned_note, word
 from tests.tickets.samples import CASE, OPENED, WRITTEN, ZONE, artifact
 
 TEMPLATES = Path(texts.__file__).parent / "templates"
@@ -121,9 +121,34 @@ def test_the_reason_for_missing_evidence_stands_in_the_report() -> None:
     assert "Jeszcze nie zebrano" not in body
 
 
+SHARED = replace(CASE, cause="credential:cameras", others=("gate", "dock"))
+
+
+@pytest.mark.parametrize(("language", "cause"), [("pl", "z jednej przyczyny: dane logowania cameras."), ("en", "with one cause: credential cameras.")])
+def test_what_several_devices_share_names_them_all(language: str, cause: str) -> None:
+    body = written(SHARED, language=language)
+    assert cause in body
+    assert f"\n- {CASE.device}\n- gate\n- dock\n\n" in body
+    assert cause not in written(CASE, language=language)
+
+
+@pytest.mark.parametrize("language", ["pl", "en"])
+def test_the_notes_about_several_devices_name_them_and_end_somewhere(language: str) -> None:
+    many = [f"cam-{n:03d}" for n in range(150)]
+    grown = grown_note(many, 151, "certificates:krakow", language).splitlines()
+    assert "krakow" in grown[0]
+    assert "151" in grown[0]
+    assert grown[1:101] == [f"- {name}" for name in many[:100]]
+    assert len(grown) == 102
+    assert "50" in grown[101]
+    assert "3" in recovered_note(OPENED, language, zone=ZONE, others=("gate", "dock"))
+    assert returned_note(OPENED, language, zone=ZONE, devices=("gate", "dock")).endswith(":\n- gate\n- dock")
+    assert cause_words("switch:sw-4/12", language) == "switch:sw-4/12"
+
+
 @pytest.mark.parametrize("language", ["pl", "en"])
 @pytest.mark.parametrize("role", ["internal", "vendor"])
-@pytest.mark.parametrize("case", [CASE, BARE], ids=["full", "bare"])
+@pytest.mark.parametrize("case", [CASE, BARE, SHARED], ids=["full", "bare", "shared"])
 def test_every_step_has_a_text_and_all_have_one_subject(case: Case, role: str, language: str) -> None:
     drafts = [draft(case, step, language, "Note.\nSecond line.", zone=ZONE, at=WRITTEN, role=role, attached=files_for(step)) for step in StepKind]
     assert {d.subject for d in drafts} == {drafts[0].subject}
@@ -213,7 +238,8 @@ def keys_of(value: Any, prefix: str = "") -> set[str]:
 
 
 def test_every_field_is_documented_and_every_documented_field_exists(tmp_path: Path) -> None:
-    fields = draft(replace(CASE, evidence=(artifact(tmp_path),)), StepKind.CREATE, "pl", zone=ZONE, at=WRITTEN).fields
+    case = replace(CASE, evidence=(artifact(tmp_path),), cause="credential:cameras", others=("gate",))
+    fields = draft(case, StepKind.CREATE, "pl", zone=ZONE, at=WRITTEN).fields
     page = (Path(__file__).parents[2] / "docs" / "ticket-fields.md").read_text("utf-8")
     assert documented(page.partition("## The folder desk")[0]) == keys_of(fields)
 

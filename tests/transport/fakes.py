@@ -26,9 +26,10 @@ class Guard:
     async def accepted(self, device: str, credential: Credential, way: str) -> None:
         self.calls.append(("accepted", credential.name, way))
 
-    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> None:
+    async def refused(self, device: str, credential: Credential, way: str, detail: str) -> str:
         self.blocked.add(credential.version)
         self.calls.append(("refused", credential.name, way))
+        return detail
 
     async def unclear(self, device: str, credential: Credential, way: str, *, sent: bool) -> None:
         self.sent.append(sent)
@@ -65,7 +66,8 @@ class Box:
     async def get(self, device: str) -> dict[str, str]:
         return dict(self.values.get(device, {}))
 
-    async def put(self, device: str, values: Mapping[str, str]) -> None:
+    async def put(self, device: str, values: Mapping[str, str], *, synced: bool = True) -> None:
+        del synced
         merged = {**self.values.get(device, {}), **values}
         self.values[device] = {key: value for key, value in merged.items() if value}
 

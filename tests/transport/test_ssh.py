@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import asyncssh
@@ -284,10 +283,10 @@ async def test_old_algorithms_only_for_a_device_that_asks_for_them(fakes: Fakes)
     async with served(key=old, **options) as seen, open_transports(fakes.services()) as transports:
         for mode in (TlsMode.INSECURE, TlsMode.TOFU):
             async with transports.ssh(device(seen.port, mode=mode)) as ssh:
-                with pytest.raises(CollectError, match="ssh_old_algorithms") as caught:
+                with pytest.raises(CollectError, match="set ssh_legacy: true") as caught:
                     await ssh.shell(prompt=PROMPT)
             assert caught.value.reason is Reason.SSH_ERROR
-            async with transports.ssh(device(seen.port, mode=mode, settings=SimpleNamespace(ssh_old_algorithms=True))) as ssh:
+            async with transports.ssh(device(seen.port, mode=mode, ssh_legacy=True)) as ssh:
                 await ssh.shell(prompt=PROMPT)
 
 
