@@ -222,7 +222,7 @@ class _Client(asyncssh.SSHClient):
         self.given = False
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        """asyncio reads 256 kB at a time: of packets of one byte each, asyncssh would work on that for a third of a second."""
+        """Read less at a time than asyncio's 256 kB: on so much, in packets of one byte each, asyncssh would work for a third of a second."""
         conn._transport.max_size = _READ_AT_ONCE  # type: ignore[union-attr] # noqa: SLF001 - has no public name; a test holds it
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:

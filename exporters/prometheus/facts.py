@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from agent.catalogue import INFO_LABELS
@@ -27,6 +28,11 @@ def health(status: DeviceStatus) -> str:
         return UNKNOWN
     outcomes = {f.status for f in status.snapshot.facets.values()} - {FacetStatus.UNSUPPORTED}
     return "ok" if outcomes == {FacetStatus.OK} else UNKNOWN
+
+
+@lru_cache(1024)
+def _facet_ok(name: str, source: str, ok: bool) -> Reading:
+    return Reading(metric="latarnik_device_facet_ok", value=float(ok), labels=(name, source))
 
 
 def readings(status: DeviceStatus) -> Iterator[Reading]:
@@ -57,8 +63,7 @@ def readings(status: DeviceStatus) -> Iterator[Reading]:
         yield Reading(metric="latarnik_device_poll_duration_seconds", value=status.snapshot.duration)
         for name, outcome in status.snapshot.facets.items():
             if outcome.status is not FacetStatus.UNSUPPORTED:
-                value = float(outcome.status is FacetStatus.OK)
-                yield Reading(metric="latarnik_device_facet_ok", value=value, labels=(name, outcome.source))
+                yield _facet_ok(name, outcome.source, outcome.status is FacetStatus.OK)
         yield from status.snapshot.readings
 
 

@@ -72,7 +72,7 @@ def note_promises(items: list[pytest.Item]) -> None:
             item.user_properties.append(("promise", found))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # pytest hashes its plugins
 class Table:
     """Gathers what the tests of one run told, by promise, file and test."""
 
