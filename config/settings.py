@@ -203,7 +203,12 @@ class RouteSettings(Section):
 class Polling(Section):
     interval: Duration = Field(default=60.0, ge=1, description="Time between two polls of a device.")
     timeout: Duration = Field(default=10.0, gt=0, description="Longest wait for one answer of a device.")
-    concurrency: int = Field(default=100, ge=1, le=10_000, description="Polls that run at the same time; a fifth of them is kept for devices that were late. While many devices hang, up to twice as many run.")
+    concurrency: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Polls that run at the same time; a fifth of them is kept for devices that were late. While many devices hang, up to twice as many run.",
+    )
     stale_after_missed: int = Field(default=3, ge=1, description="So many polls missed in a row make the last values old: they are no longer shown.")
 
 

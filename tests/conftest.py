@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +15,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--promises-page", default="", help="write that table into this page, in place of the one that ends it")
 
 
+MEMORY = 8 << 30
+"""Bytes of address space a test process may take: one that runs away fails by its own name, and takes no other with it."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most), most))
     if (config.getoption("--promises") or config.getoption("--promises-page")) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Table(), "promises")
 

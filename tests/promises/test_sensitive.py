@@ -16,7 +16,7 @@ __all__ = ["plans"]  # a fixture
 
 
 @pytest.mark.promise(9)
-async def test_a_desk_that_takes_no_sensitive_files_is_told_their_names_and_sums_and_no_more(tmp_path: Path, plans: Any) -> None:  # noqa: F811
+async def test_a_desk_that_takes_no_sensitive_files_is_told_their_names_and_sums_and_no_more(tmp_path: Path, plans: Any) -> None:
     toy, clock = Toy(), TurnedClock()
     ours, cloud = Desk(name="ours", type="folder"), Desk(name="cloud", type="folder", language="pl", sensitive=False)
     with site(tmp_path, plans, toy, clock, desks=(ours, cloud)) as here:

@@ -35,6 +35,7 @@ from exporters.tickets.folder import files as folder_files
 from exporters.tickets.mail import desk as mail_desk
 from exporters.tickets.mail import message as mail_message
 
+TOLD = "told to read the configuration again"
 DESK_CALLS = ("find", "has_step", "create", "attach", "comment", "resolve", "reopen")
 FILE_CALLS = ("mkdir", "open", "write", "fsync", "replace")
 OWN_OS = types.SimpleNamespace(**vars(os))
@@ -110,6 +111,7 @@ def reloading_at(nth: int) -> None:
 
     def passed_and_told(_where: str) -> None:
         if next(calls) == nth:
+            os.write(2, f"{TOLD}\n".encode())
             os.kill(os.getpid(), signal.SIGHUP)
 
     _set(sys.modules[__name__], "passed", passed_and_told)
