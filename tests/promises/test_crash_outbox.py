@@ -36,7 +36,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.mark.promise(4)
-@pytest.mark.parametrize(("kind", "stride"), [("folder", 71), ("ledger", 17), ("mail", 37)])
+@pytest.mark.parametrize(("kind", "stride"), [("folder", 131), ("ledger", 17), ("mail", 51)])
 def test_a_kill_at_any_transition_of_the_outbox_leaves_one_ticket(full: Site, tried: Tried, kind: Kind, stride: int) -> None:
     """Long: each of them. Short: every so many, another one at each stop of the way."""
     kills = doubled = 0

@@ -13,8 +13,9 @@ TESTS = """
 import pytest
 
 @pytest.mark.promise(2)
-def test_holds(tried):
-    tried("kills", 1200)
+@pytest.mark.parametrize("times", (1000, 200))
+def test_holds(tried, times):
+    tried("kills", times)
 
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
@@ -29,13 +30,21 @@ def test_named_in_the_readme(case):
 def test_of_something_else():
     pass
 """
+OTHER = "| 4 | [`test_elsewhere`](../tests/test_elsewhere.py) | 7 kills | long | passed |"
+BEFORE = f"""# Promises
+
+| promise | test | tried | form | result |
+|---|---|---|---|---|
+| 2 | [`test_holds`](../tests/test_them.py) | 9 old kills | long | passed |
+{OTHER}
+"""
 README = "## What it promises\n\n1. **One**\n   [`test_named_in_the_readme`](tests/test_them.py)\n2. **Two**\n\n## Else\n"
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
 def test_each_promise_shows_its_tests_with_what_was_tried_and_a_failure_as_such(pytester: pytest.Pytester, workers: tuple[str, ...]) -> None:
     page = pytester.path / "page.md"
-    page.write_text("# Promises\n\n| promise | of the last run |\n")
+    page.write_text(BEFORE)
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text())
     pytester.makepyprojecttoml('[tool.pytest.ini_options]\nmarkers = ["promise(number): x"]\n')
     (pytester.mkdir("tests") / "test_them.py").write_text(TESTS)
@@ -51,5 +60,6 @@ def test_each_promise_shows_its_tests_with_what_was_tried_and_a_failure_as_such(
         ["2", "tests/test_them.py::test_holds", "passed", "1,200", "kills"],
     ]
     assert page.read_text().startswith("# Promises\n\n| promise | test |")
-    assert "| 2 | [`test_holds`](../tests/test_them.py) | 1,200 kills | passed |" in page.read_text()
-    assert "of the last run" not in page.read_text()
+    assert "| 2 | [`test_holds`](../tests/test_them.py) | 1,200 kills | short | passed |" in page.read_text()
+    assert "9 old kills" not in page.read_text()
+    assert OTHER in page.read_text(), "a row of a test that was not run stays"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent import ports
+from agent.polling import guard
 from agent.store.database import FILE
 
 Trouble = Callable[[Path, int], Any]
@@ -88,6 +89,11 @@ def locked(state: Path, _pid: int) -> Iterator[None]:
 
 
 # --- in the daemon's process
+
+
+def with_short_pauses() -> None:
+    """A kill in the middle of a run's first login starts a pause (promise 1): seconds here, and not minutes."""
+    guard.PAUSES = (2.0, 2.0, 2.0)
 
 
 def with_a_clock_that_is_set(offset: Path) -> None:

@@ -18,6 +18,8 @@ import pytest
 
 Tried = Callable[[str, int], None]
 
+_ROW = re.compile(r"(\| \d+ \| \[`test_\w+`\]\([^)]+\) \|) ")
+
 NAMED = re.compile(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)")
 """How the README names a test."""
 
@@ -57,7 +59,7 @@ class Row:
 
 @dataclass(slots=True)
 class Told:
-    """What the runs of one test said. `cases`: how many there were, of a test with parameters."""
+    """What the runs of one test said. `cases`: how many there were, of a test with parameters; what they tried is added up."""
 
     cases: int = 0
     tried: list[str] = field(default_factory=list)
@@ -93,8 +95,13 @@ class Table:
         rows = []
         for (number, file, test), told in sorted(self.told.items()):
             cases = "1 run" if told.cases == 1 else f"{told.cases} cases"
+            counts: dict[str, int] = {}
+            for said in told.tried:
+                number_of, _, what = said.partition(" ")
+                counts[what] = counts.get(what, 0) + int(number_of.replace(",", ""))
+            tried = "; ".join(f"{count:,} {what}" for what, count in counts.items())
             result = next(word for word in ("failed", "skipped", "passed") if word in told.results)
-            rows.append(Row(promise=number, file=file, test=test, tried="; ".join(told.tried) or cases, result=result))
+            rows.append(Row(promise=number, file=file, test=test, tried=tried or cases, result=result))
         return rows
 
     def text(self) -> list[str]:
@@ -103,10 +110,15 @@ class Table:
         widths = [max(len(row[i]) for row in rows) for i in range(2)]
         return [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {d:<7} {c}" for a, b, c, d in rows]
 
-    def page(self) -> str:
-        """The same as the rows of a Markdown table."""
-        lines = [f"| {r.promise} | [`{r.test}`](../{r.file}) | {r.tried} | {r.result} |" for r in self.rows()]
-        return "\n".join(["| promise | test | tried | result |", "|---|---|---|---|", *lines, ""])
+    def page(self, before: str = "") -> str:
+        """The same as a Markdown table. Rows of the page as it was `before` stay, where this run did not run their tests."""
+        rows = {_ROW.match(line)[1]: line for line in before.splitlines() if _ROW.match(line)}  # type: ignore[index]  # the condition says it matches
+        form = "long" if os.environ.get("LATARNIK_LONG") else "short"
+        for r in self.rows():
+            key = f"| {r.promise} | [`{r.test}`](../{r.file}) |"
+            rows[key] = f"{key} {r.tried} | {form} | {r.result} |"
+        ordered = sorted(rows.values(), key=lambda line: (int(line.split("|")[1]), line))
+        return "\n".join(["| promise | test | tried | form | result |", "|---|---|---|---|---|", *ordered, ""])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         terminalreporter.section("the ten promises")
@@ -114,5 +126,5 @@ class Table:
             terminalreporter.write_line(line)
         page = config.getoption("--promises-page")
         if page:
-            head, _, _ = (target := Path(page)).read_text(encoding="utf-8").partition("| promise |")
-            target.write_text(head + self.page(), encoding="utf-8")
+            head, _, table = (target := Path(page)).read_text(encoding="utf-8").partition("| promise |")
+            target.write_text(head + self.page(table), encoding="utf-8")
