@@ -28,7 +28,7 @@ def write_site(folder: Path, recording: Recording, side: Side, count: int, *, in
         f"""site: {{name: bench}}
 state_dir: state
 listen: 127.0.0.1:0
-polling: {{interval: {interval:g}s}}
+polling: {{interval: {interval:g}s, stale_after_missed: 1000}}
 credentials:
   web: {{username: {recording.user}, password_file: http.password}}
   snmp: {{snmp: {{version: 2, community_file: snmp.community}}}}
