@@ -44,7 +44,7 @@ def scrub_archive(path: Path, secrets: Collection[bytes]) -> int:
     with path.open("rb") as file:
         magic = file.read(4)
     try:
-        if magic == b"PK\x03\x04":
+        if magic.startswith(b"PK"):  # also with something ahead of its first member, which zip programs skip
             return _scrub_zip(path, secrets)
         if magic[:2] == b"\x1f\x8b":
             return _scrub_gzip(path, secrets)

@@ -189,3 +189,13 @@ async def test_each_file_waits_for_its_turn_and_asks_then_whether_the_device_is_
 def test_the_hostile_archives_are_what_they_are_called() -> None:
     assert len(zlib.compress(bytes(1 << 20))) < 2000
     assert zipfile.ZipFile(io.BytesIO(HOSTILE["members that share their bytes"])).infolist()[39].file_size > 1 << 17
+
+
+def test_a_zip_with_something_ahead_of_its_first_member_is_scrubbed_too(tmp_path: Path) -> None:
+    path = tmp_path / "report.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("report.txt", "a secret-word here\n" * 40)
+    path.write_bytes(b"PK" + path.read_bytes())
+    assert scrub_archive(path, [b"secret-word"])
+    with zipfile.ZipFile(path) as archive:
+        assert b"secret-word" not in archive.read("report.txt")
