@@ -22,7 +22,8 @@ EXCLUDED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """How long a fault may last before it is confirmed: shown as a fault, and its case opened where it makes one.
+    """How long a fault may last before it is confirmed: shown as a fault, and its case opened where it makes one
+    (of a fault that other devices may share, two intervals later: by then it is known how many there are).
 
     `facets`: which answers show it; () for what every poll shows. `asked`: seconds between two askings of the slowest of them.
     `seconds`: the worst case from the fault's beginning, None where the vendor does not say what shows it.

@@ -220,7 +220,9 @@ def follow(data: FacetData, plugin: CollectorPlugin, facet: str) -> None:
         assert len(reading.labels) == len(spec.labels), reading
         assert not spec.states or reading.state in (*spec.states, "unknown"), reading
     rendered = render("gate", data.readings, FAMILIES)
-    "".join(itertools.chain.from_iterable(rendered.lines)).encode("utf-8") if hasattr(rendered, "lines") else repr(rendered).encode("utf-8")
+    assert not rendered.refused, rendered.refused
+    for block in rendered.blocks.values():
+        block.decode("utf-8")
     outcome = FacetOutcome(status=FacetStatus.OK, source="http", at=NOW, reason="", detail="")
     snapshot = Snapshot(
         device="gate",
