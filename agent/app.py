@@ -387,8 +387,8 @@ async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterat
     hide(Mask.of(secrets_of(c for device in inventory.devices for c in device.credentials.values())))
     state_dir = settings.state_dir
     async with AsyncExitStack() as stack:
-        store = stack.enter_context(open_store(state_dir))
         await stack.enter_async_context(daemon_lock(state_dir))
+        store = stack.enter_context(open_store(state_dir))
         await store.run(queries.interrupted_to_unknown)
         await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
         daemon = Daemon(settings, house, inventory, store, clock)
@@ -462,8 +462,8 @@ async def poll_configured(settings: Settings, house: House, device_id: str) -> t
     device = next((d for d in inventory.devices if d.id == device_id and d.host), None)
     if device is None:
         raise KeyError(device_id)
-    with open_store(settings.state_dir) as store:
-        async with daemon_lock(settings.state_dir):
+    async with daemon_lock(settings.state_dir):
+        with open_store(settings.state_dir) as store:
             await store.run(lambda c: queries.interrupted_logins(c, clock.now()))
             services = Services(
                 guard=StoredGuard(store, clock, patience=settings.polling.timeout),

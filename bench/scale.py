@@ -31,10 +31,11 @@ def measure(vendor: str, *, few: int, many: int, block: int, rounds: int) -> tup
         servers = stack.enter_context(neutral(folder / "neutral", recording, ("latarnik",)))
         products: dict[int, Subject] = {}
         for count in (few, many):
-            say(f"scale {vendor}: {count} devices, each polled once")
+            say(f"scale {vendor}: {count} devices, each polled twice: what is seen good for the first time is written down")
             config = write_site(folder / f"site-{count}", recording, servers.sides["latarnik"], count, interval=pace.interval)
             products[count] = stack.enter_context(subject("bench.product", folder, f"product-{count}", str(config)))
-            products[count].ask("polls", ahead=pace.anew, within=600)
+            for ahead in (pace.anew, pace.step):
+                products[count].ask("polls", ahead=ahead, within=600)
         times = max(1, min(pace.times, block // few))
         starts = cycle(range(0, many, times * few))
 

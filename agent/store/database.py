@@ -197,12 +197,7 @@ def open_store(state_dir: Path, *, migrate: bool = True) -> Iterator[Store]:
 
     Not `migrate`: an older one is refused, because a daemon of an older version works with it.
     """
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreError(f"{state_dir}: cannot be made ({error.strerror}); set state_dir to a folder that this user may write") from error
-    if not os.access(state_dir, os.W_OK | os.X_OK):
-        raise StoreError(f"{state_dir}: is not writable for this user; mend its owner, or set state_dir to another folder")
+    _usable(state_dir)
     path = state_dir / FILE
     engine = _engine(path)
     writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
@@ -214,9 +209,23 @@ def open_store(state_dir: Path, *, migrate: bool = True) -> Iterator[Store]:
         engine.dispose()
 
 
+def _usable(state_dir: Path) -> None:
+    """The state folder, made if missing. Raises StoreError."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"{state_dir}: cannot be made ({error.strerror}); set state_dir to a folder that this user may write") from error
+    if not os.access(state_dir, os.W_OK | os.X_OK):
+        raise StoreError(f"{state_dir}: is not writable for this user; mend its owner, or set state_dir to another folder")
+
+
 @asynccontextmanager
 async def daemon_lock(state_dir: Path, *, patience: float = 1.0) -> AsyncIterator[None]:
-    """Only one daemon a state folder: two would poll every device twice and open every ticket twice. Raises StoreError."""
+    """Only one daemon a state folder: two would poll every device twice and open every ticket twice. Raises StoreError.
+
+    Taken ahead of the database: a second daemon of a newer version must not migrate what the first one works with.
+    """
+    _usable(state_dir)
     path = state_dir / "daemon.lock"
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

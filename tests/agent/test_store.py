@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from agent.app import find_house, read_config, running
 from agent.errors import StoreError
 from agent.model import Component, Fault, History, Identity, Incident, IncidentState, Severity
+from agent.ports import SystemClock
 from agent.store import queries
 from agent.store.database import FILE, daemon_lock, open_store
 from agent.store.queries import _HISTORY
@@ -153,6 +155,21 @@ async def test_two_daemons_do_not_share_a_folder(tmp_path: Path) -> None:
                 pass
     async with daemon_lock(tmp_path):
         pass
+
+
+async def test_the_lock_makes_the_state_folder_that_it_lies_in(tmp_path: Path) -> None:
+    async with daemon_lock(tmp_path / "a" / "state"):
+        assert (tmp_path / "a" / "state").stat().st_mode & 0o077 == 0
+
+
+async def test_a_second_daemon_is_sent_away_before_it_touches_the_database(tmp_path: Path) -> None:
+    (tmp_path / "latarnik.yml").write_text(f"site: {{name: s}}\ndevices: []\nstate_dir: {tmp_path / 'state'}\n")
+    house = find_house()
+    async with daemon_lock(tmp_path / "state"):
+        with pytest.raises(StoreError, match="another latarnik"):
+            async with running(read_config(tmp_path / "latarnik.yml", house), house, SystemClock()):
+                pass
+        assert not (tmp_path / "state" / FILE).exists()
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
