@@ -40,7 +40,7 @@ test-promises: $(STAMP) debian-test-tools ## the tests of the ten promises, as a
 fresh: ## the README's two commands and docs/install.md in a bare Debian 12 with nothing of ours in it, timed (needs root, debootstrap)
 	@tests/fresh.sh
 
-bench: $(STAMP) ## how fast it is: all benchmarks (10 minutes, on a quiet machine); writes the figures of bench/README.md
+bench: $(STAMP) ## how fast it is: all benchmarks (25 minutes, on a quiet machine); writes the figures of bench/README.md
 	@bench/setup.sh
 	@$(BIN)/python -m bench
 

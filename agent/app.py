@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,15 @@ from agent.logs import hide, logger
 from agent.model import Desk, Device, FaultSpec, History, MetricSpec
 from agent.notify import Notifier, feed_watchdog, watchdog_interval
 from agent.polling import casework
+from agent.polling.attach import attach
 from agent.polling.guard import PassingGuard, StoredGuard
+from agent.polling.hearing import Ear
 from agent.polling.lanes import poll_lanes
-from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.poller import poll
 from agent.polling.rules import Rules
 from agent.polling.scheduler import Timer, timer
+from agent.polling.state import Cadence, PollState
+from agent.polling.streams import follow
 from agent.polling.watch import Watch
 from agent.ports import (
     Clock,
@@ -53,6 +59,7 @@ from agent.store import queries
 from agent.store.database import Store, daemon_lock, open_store
 from agent.store.keep import FileVault, PassingKeep, StoredMemory, StoredTrust
 from agent.store.prune import needed, prune
+from agent.traps.receiver import Receiver, open_traps
 from config.load import load
 from config.settings import Settings
 
@@ -129,6 +136,7 @@ class Daemon:
         self.observers: list[Observer] = []
         self.couriers: dict[str, Courier] = {}
         self.watch: Watch
+        self.traps: Receiver
         self.timer: Timer | None = None
         self._group: asyncio.TaskGroup
         self._running: set[asyncio.Task[None]] = set()
@@ -139,6 +147,7 @@ class Daemon:
         self._tidy_in = 0
         self._over: set[str] = set()
         self._garbage: Garbage | None = None
+        self._attaching = asyncio.Lock()
 
     # --- what the parts tell each other
 
@@ -192,8 +201,22 @@ class Daemon:
         async with self._lanes.place(device):
             await self.watch.poll(device)
 
+    def poke(self, device: str) -> None:
+        """Poll this device now, beside its turns."""
+        if not self.stop.is_set():
+            self.spawn(f"poll:{device}", self._poll(device))
+
+    def hint(self, device: str, what: str) -> None:
+        """A trap came."""
+        if not self.stop.is_set():
+            logger("traps").debug("trap", device=device, what=what)
+            self.watch.trap(device)
+
     async def sweep(self) -> None:
         self._lanes.sweep()
+        if self.traps.addresses:
+            for observer in self.observers:
+                observer.traps(self.traps.counts)
         for lane, (running, waiting) in self._lanes.lengths().items():
             for observer in self.observers:
                 observer.lane(lane, running, waiting)
@@ -246,6 +269,13 @@ class Daemon:
             for observer in self.observers:
                 observer.queue(desk, length.waiting, length.oldest, length.dead)
 
+    def _streams(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """For each device whose vendor has such a thing: the work of holding a stream to it."""
+        for device, watched in self.watch.watched.items():
+            if watched.plugin.listen is not None:
+                listen = partial(watched.plugin.listen, watched.collector, watched.device)
+                yield device, follow(watched.device, listen, Ear(self.watch, watched), watched.reach, self.clock)
+
     # --- how we are
 
     def ready(self) -> str:
@@ -290,6 +320,22 @@ class Daemon:
             self.news(desk)
         return {"case": target, "steps": [{"desk": step.desk, "kind": step.kind.value} for step in steps]}
 
+    async def upload_attach(self, query: Mapping[str, str], body: AsyncGenerator[bytes, None]) -> dict[str, Any]:
+        async with self._attaching:
+            attached = await attach(
+                self.store,
+                self.watch.rules,
+                self.settings.state_dir / EVIDENCE,
+                self.clock,
+                case=query.get("target", ""),
+                name=query.get("name", ""),
+                note=query.get("note", ""),
+                body=body,
+            )
+        for desk in self.couriers:
+            self.news(desk)
+        return attached.summary()
+
     async def command_unblock(self, target: str) -> dict[str, Any]:
         watched = self.watch.watched[target]
         unblocked = await self.guard.unblock(target, watched.device.credentials.values())
@@ -324,8 +370,9 @@ class Daemon:
         }
         notifier = Notifier()
         owned: list[asyncio.Task[Any]] = [group.create_task(c.run(), name=f"courier:{n}") for n, c in self.couriers.items()]
-        async with serve_control(self.settings.state_dir, commands), timer(intervals, self.fire, self.sweep) as self.timer:
+        async with serve_control(self.settings.state_dir, commands, {"attach": self.upload_attach}), timer(intervals, self.fire, self.sweep) as self.timer:
             running = self.timer
+            owned += [group.create_task(work, name=f"stream:{device}") for device, work in self._streams()]
             interval = watchdog_interval()
             if interval is not None:
                 owned.append(group.create_task(feed_watchdog(notifier, interval, lambda: running.beats), name="watchdog"))
@@ -426,6 +473,7 @@ async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterat
             polled=daemon.polled,
             news=daemon.news,
             spawn=daemon.spawn,
+            poke=daemon.poke,
         )
         for desk in inventory.desks:
             target = await _open_desk(stack, house.desks[desk.type], desk, desk_context)
@@ -441,6 +489,7 @@ async def running(settings: Settings, house: House, clock: Clock) -> AsyncIterat
             )
         await daemon.watch.load()
         daemon.watch.show_all()
+        daemon.traps = await stack.enter_async_context(open_traps(settings, polled, daemon.hint, clock=clock))
         yield daemon
 
 
@@ -475,6 +524,21 @@ async def poll_configured(settings: Settings, house: House, device_id: str) -> t
             )
             history = await store.run(lambda c: queries.load_history(c, device_id))
             return await poll_once(device, house, services, history or History(), Cadence(interval=settings.polling.interval))
+
+
+async def attach_configured(settings: Settings, house: House, case: str, name: str, note: str, body: AsyncGenerator[bytes, None]) -> dict[str, Any]:
+    """Attach a person's file to a case while no daemon runs: the next one tells the desks. Raises KeyError, RefusedFileError."""
+    inventory = build(settings)
+    rules = rules_of(settings, inventory, house)
+    async with daemon_lock(settings.state_dir):
+        with open_store(settings.state_dir) as store:
+            attached = await attach(store, rules, settings.state_dir / EVIDENCE, SystemClock(), case=case, name=name, note=note, body=body)
+    if os.geteuid() == 0:
+        # What root wrote is to be the daemon's, whose user cannot open it else.
+        owner, file = os.stat(settings.state_dir), attached.artifact.path  # noqa: PTH116 - in an async function, and instant
+        for path in (file.parent.parent, file.parent, file):
+            os.chown(path, owner.st_uid, owner.st_gid)
+    return attached.summary()
 
 
 async def poll_stranger(device: Device, house: House, timeout: float) -> tuple[dict[str, Any], bool]:

@@ -21,6 +21,12 @@ DEVICE_METRICS = (
     MetricSpec(name="latarnik_device_last_success_timestamp_seconds", help="When a poll last reached the device"),
     MetricSpec(name="latarnik_device_poll_duration_seconds", help="How long the last poll took"),
     MetricSpec(
+        name="latarnik_device_requests_total",
+        kind=MetricKind.COUNTER,
+        labels=("source",),
+        help="Requests that polls made to the device since the agent started, by way in; times 3600 in rate() it is requests per hour",
+    ),
+    MetricSpec(
         name="latarnik_device_facet_ok",
         labels=("facet", "source"),
         help="1 when this part of the poll was answered, 0 when it failed or is stale; absent where the device lacks it",
@@ -35,6 +41,12 @@ DEVICE_METRICS = (
         labels=("code", "severity", "component", "cause"),
         help="1 for each confirmed fault; gone when it is gone; cause names what several devices share that have it now, else empty",
     ),
+    MetricSpec(
+        name="latarnik_device_fault_suspected",
+        labels=("code", "severity", "component"),
+        help="1 for each fault that was seen or that the device told of, and that does not count yet",
+    ),
+    MetricSpec(name="latarnik_device_event_stream_up", help="1 while the device tells of events by itself, 0 while its stream is broken; absent without one"),
     MetricSpec(name="latarnik_device_fault_since_timestamp_seconds", labels=("code", "component"), help="When the fault was first seen"),
     MetricSpec(name="latarnik_device_authentication_blocked", help="1 when the agent no longer logs in because the device refused the credential"),
     MetricSpec(

@@ -33,8 +33,11 @@ from agent.model import (
     Reading,
     Snapshot,
     Step,
+    Text,
     TicketRef,
 )
+from agent.model.quick import quick
+from agent.model.reading import UNNAMED
 
 
 class Clock(Protocol):
@@ -141,11 +144,12 @@ class Services:
 # --- a collector ------------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacetData:
     """What a parser made of one answer. `in_use` None: this facet says nothing about use."""
 
-    identity: Identity = Identity()
+    identity: Identity = UNNAMED
     readings: tuple[Reading, ...] = ()
     components: tuple[Component, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -161,7 +165,7 @@ class Facet:
     `light`: may run while the device is in use, or when its use is unknown.
     `fallback_for`: runs only in a poll in which that facet was not answered.
     `decides_use`: its answer says whether the device is in use; when it fails, the use is unknown.
-    `what` and `endpoint` are for the generated tables.
+    `what`, `endpoint` and `since` (the vendor's version that has it first, as far as that is known) are for the generated tables.
     """
 
     name: str
@@ -175,6 +179,33 @@ class Facet:
     light: bool = True
     fallback_for: str = ""
     decides_use: bool = False
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Something a device said by itself. It shows at once, and is confirmed by polls before anything follows from it.
+
+    `key`: what it is about; a newer signal with the same key takes its place. `data`: what it says, in the metrics and facts of the facets.
+    `facets`: those that tell the same when they are asked. They are asked next, and what one of them answers after the signal counts more
+    than the signal. None: it counts while the stream lives.
+    """
+
+    key: str
+    data: FacetData
+    facets: tuple[str, ...] = ()
+
+
+class Listener(Protocol):
+    """Who hears what a device says by itself. Its calls return at once."""
+
+    def opened(self) -> None:
+        """The stream is open. What is said first is how things are; from now on silence is news, too."""
+
+    def heard(self, signals: Sequence[Signal]) -> None: ...
+
+    def closed(self) -> None:
+        """The stream is over: what it said is no longer known to hold. May come more than once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +215,7 @@ class EvidenceItem:
     `fetch(client)` yields the body in pieces, and raises as a facet does. `limit` in bytes, `timeout` in seconds.
     `check(first bytes)` returns why this is not the file it should be, or ''.
     `alternatives`: names of items that are tried only if this one fails.
+    `says(file)`: what of it people should read at once, in words for the ticket; pure, raises nothing. Asked of the file as it was kept.
     `secrets(client)`: what the device gave us and must not leave either, such as the id of our session; asked before and after `fetch`.
     """
 
@@ -198,6 +230,7 @@ class EvidenceItem:
     check: Callable[[bytes], str] = lambda _head: ""
     scrub: Callable[[bytes], bytes] | None = None
     secrets: Callable[[Any], Iterable[str]] = lambda _client: ()
+    says: Callable[[bytes], Text | None] = lambda _body: None
     fallback_for: str = ""
 
 
@@ -230,6 +263,8 @@ class CollectorPlugin:
     `evidence` is in the order in which it is fetched. `start` gives the running collector.
     `shown_by`: the facets whose answers show a fault, by its code; where several can, each of them alone does. The published detection
     times are computed from it (promise 7).
+    `listen(collector, device, listener)` opens one stream of what a device says by itself and returns when it ends; it raises as a facet does,
+    NotSupported where the device has none. None: this vendor's devices are only polled.
     """
 
     name: str
@@ -242,6 +277,7 @@ class CollectorPlugin:
     checklist: Callable[[Snapshot | None, History, Fault, Device], tuple[Check, ...]]
     start: Callable[[Services], AbstractAsyncContextManager[Collector]]
     shown_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listen: Callable[[Any, Device, Listener], Awaitable[None]] | None = None
 
 
 # --- a ticket desk ----------------------------------------------------------------------------------------------------
@@ -308,13 +344,14 @@ class OpenTicket:
     opened_at: datetime
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
     """All that is shown of one device. `snapshot` None: never polled, or the polls failed for so long that nothing is fresh.
 
     `up`: the last poll reached it. `incidents`: the open ones. `polls`/`failures` count since the start, failures by (source, reason).
     `identity` is the last known one, also while the device is down. `sharing`: how many devices have the cause of an incident that others
-    are part of, by its id.
+    are part of, by its id. `streaming`: whether a stream of what the device says by itself is open; None: it has none.
     """
 
     device: Device
@@ -328,9 +365,11 @@ class DeviceStatus:
     reboots: int
     blocked: bool
     contract: Contract | None
+    streaming: bool | None = None
     sharing: Mapping[str, int] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollReport:
     """One finished poll, for counters. `failures`: (source, reason) of each facet that failed."""
@@ -358,6 +397,9 @@ class Observer(Protocol):
 
     def lane(self, lane: str, running: int, waiting: int) -> None:
         """Polls that run and that wait in this lane: `fast`, or `slow` for devices that answer late or not at all. Told every second."""
+
+    def traps(self, counts: Mapping[str, int]) -> None:
+        """How many datagrams came to the receiver of traps since its start, by what became of them. Told every second while it is on."""
 
     def config_loaded(self, at: datetime, *, successful: bool) -> None:
         """The configuration was read, now or at the start: this one runs since `at`; not successful: a newer one was wrong and is not used."""

@@ -7,7 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -70,9 +70,17 @@ LEAST = 8
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Takes known secrets out of short texts. `forbidden`: all their spellings, longest first."""
+    """Takes known secrets out of short texts. `forbidden`: all their spellings, longest first.
+
+    `telling`: those of them that hold no other one. A text without these has none of them.
+    """
 
     forbidden: tuple[str, ...] = ()
+    telling: tuple[str, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        telling = (one for one in self.forbidden if not any(other in one for other in self.forbidden if other != one))
+        object.__setattr__(self, "telling", tuple(telling))
 
     @classmethod
     def of(cls, secrets: Iterable[tuple[str, str]]) -> Mask:
@@ -81,7 +89,10 @@ class Mask:
         return cls(tuple(sorted(found, key=len, reverse=True)))
 
     def finds(self, text: str) -> bool:
-        return any(secret in text for secret in self.forbidden)
+        for secret in self.telling:  # noqa: SIM110 - asked of every answer, and a generator takes twice as long
+            if secret in text:
+                return True
+        return False
 
     def text(self, text: str) -> str:
         if not text:

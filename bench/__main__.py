@@ -25,6 +25,7 @@ PLAN: tuple[tuple[str, str, str], ...] = (
     ("memory", "", "--few 5 --many 15"),
     ("stall", "", "--devices 20 --interval 2 --seconds 3"),
     ("paced", "", "--devices 8 --interval 2 --seconds 4"),
+    ("hostile", "", "--good 6 --hostile 8 --interval 3 --rounds 2"),
 )
 """What is run: the module, its arguments, and those of the smallest form."""
 
@@ -69,7 +70,7 @@ def main(words: list[str]) -> int:
         for number, (module, full, smallest) in enumerate(PLAN, 1):
             print(f"=== {module} ({number} of {len(PLAN)}, after {time.monotonic() - started:.0f} s)", flush=True)
             command = [sys.executable, "-m", f"bench.{module}", *(smallest if arguments.smallest else full).split()]
-            done = subprocess.run(command, check=False, timeout=900, env={**os.environ, RESULTS_FOLDER: str(folder)})
+            done = subprocess.run(command, check=False, timeout=1200, env={**os.environ, RESULTS_FOLDER: str(folder)})
             if done.returncode:
                 print(f"bench.{module} failed with {done.returncode}", file=sys.stderr)
                 return 1

@@ -13,7 +13,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from bench.machine import resident
 from bench.recording import AT
 from bench.subject import Handler, measured, private_output, ready, serve
 from collectors.transport.snmp_v2 import CommunityConnection
+from collectors.transport.wire import USER_AGENT, Reply, Wire
 
 
 class MovedClock(SystemClock):
@@ -61,14 +62,13 @@ async def daemon_of(config: Path, clock: SystemClock) -> AsyncIterator[Daemon]:
 
 @contextmanager
 def _asked(plan: dict[str, Any]) -> Iterator[None]:
-    """Write down what goes out, in `plan`: the requests as aiohttp gets them, and the SNMP questions."""
-    request, get, walk = aiohttp.ClientSession._request, CommunityConnection.get, CommunityConnection.walk  # noqa: SLF001
+    """Write down what goes out, in `plan`: the requests, and the SNMP questions."""
+    ask, get, walk = Wire.ask, CommunityConnection.get, CommunityConnection.walk
 
-    async def on_request(self: aiohttp.ClientSession, method: str, url: Any, **more: Any) -> aiohttp.ClientResponse:
-        body = more.get("data")
-        headers = {**dict(self.headers), **dict(more.get("headers") or {})}
-        plan["http"].append({"method": method, "target": url.raw_path_qs, "headers": headers, "body": body.decode() if body is not None else None})
-        return await request(self, method, url, **more)
+    async def on_ask(self: Wire, method: str, target: str, headers: Mapping[str, str], body: bytes | None, seconds: float) -> Reply:
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        plan["http"].append({"method": method, "target": target, "headers": sent, "body": body.decode() if body is not None else None})
+        return await ask(self, method, target, headers, body, seconds)
 
     async def on_get(self: CommunityConnection, oids: Sequence[str]) -> Any:
         plan["snmp"].append({"get": list(oids)})
@@ -79,7 +79,7 @@ def _asked(plan: dict[str, Any]) -> Iterator[None]:
         return await walk(self, prefix, **more)
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(aiohttp.ClientSession, "_request", on_request))
+        stack.enter_context(patch.object(Wire, "ask", on_ask))
         stack.enter_context(patch.object(CommunityConnection, "get", on_get))
         stack.enter_context(patch.object(CommunityConnection, "walk", on_walk))
         yield

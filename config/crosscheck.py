@@ -19,7 +19,7 @@ from config.check import Report, nearest
 from config.document import Path, follow
 from config.plans import Plan
 from config.secrets import SecretError, read_secret_file
-from config.settings import ContractSettings, CredentialSettings, DeskSettings, DeviceSettings, FaultOverride, RouteSettings
+from config.settings import ContractSettings, CredentialSettings, DeskSettings, DeviceSettings, FaultOverride, RouteSettings, Traps
 
 PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,128}")
 _SECRET_FILE = re.compile(r".*(?:password|token|secret|key)_file")
@@ -63,6 +63,13 @@ def check(parts: Parts, report: Report, around: Surroundings) -> None:
     for pattern in parts.faults:
         if around.fault_codes and not fnmatch.filter(around.fault_codes, pattern):
             report.warn(("faults", pattern), f"fits no known fault code{nearest(pattern, around.fault_codes)}")
+
+
+def traps(section: Traps, report: Report) -> None:
+    """The address that traps are received on."""
+    if section.listen is not None and 0 < section.listen.port < 1024:
+        what = "a port under 1024 is not open to the service: leave this out and enable latarnik-traps.socket, or take another one, such as 1162"
+        report.warn(("traps", "listen"), what)
 
 
 def _names(report: Report, collection: str) -> set[str]:

@@ -69,6 +69,8 @@ def load(
         report,
         crosscheck.Surroundings(vendors=frozenset(vendors), fault_codes=fault_codes, environ=environ, base=base, today=today or datetime.now(UTC).date()),
     )
+    if settings is not None:
+        crosscheck.traps(settings.traps, report)
     if report.errors or settings is None:
         raise ConfigError(_in_order(report.errors, path))
     whole = settings.model_copy(

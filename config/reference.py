@@ -61,6 +61,7 @@ _HEADINGS = (
     ("desks", "Ticket desks"),
     ("routes", "Routes"),
     ("polling", "Polling"),
+    ("traps", "SNMP traps"),
     ("faults", "Faults"),
     ("evidence", "Evidence"),
     ("history", "History"),

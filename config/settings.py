@@ -212,6 +212,16 @@ class Polling(Section):
     stale_after_missed: int = Field(default=3, ge=1, description="So many polls missed in a row make the last values old: they are no longer shown.")
 
 
+class Traps(Section):
+    """SNMP traps are hints to poll a device now. Off without an address, unless systemd hands over a socket (latarnik-traps.socket)."""
+
+    listen: Listen | None = Field(
+        default=None,
+        description="UDP address to receive SNMP traps (versions 2c and 3) of the inventory's devices on, such as `0.0.0.0:1162`; left out: they are not "
+        "received. For a port under 1024, such as 162, leave it out and enable latarnik-traps.socket.",
+    )
+
+
 class FaultOverride(Section):
     """Overrides of what a vendor declares of its faults; a key left out keeps the vendor's value."""
 
@@ -261,6 +271,7 @@ class Settings(Section):
         description="Which case goes to which desk: the first that fits decides. What fits none goes to every internal desk; without routes, to every desk.",
     )
     polling: Polling = Field(default=Polling(), description="How often, how long, how many at once.")
+    traps: Traps = Field(default=Traps(), description="Receiving SNMP traps, as hints to poll a device now.")
     faults: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*-]+$")], FaultOverride] = Field(
         default={}, description="Overrides by fault code; `*` in a code stands for anything. Later entries win over earlier ones, key by key."
     )
@@ -319,5 +330,6 @@ __all__ = [
     "Site",
     "Snmp",
     "Tls",
+    "Traps",
     "keys_of",
 ]

@@ -10,6 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
+from simulator.axis.device import AxisDevice
+from simulator.axis.traps import Receiver
 from simulator.control import control
 from simulator.fleet import demo, fleet, write_config
 from simulator.listener import serve
@@ -21,8 +23,15 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         parser.add_argument(f"--{name}-port", type=int, default=port, metavar="PORT", help=f"default {port or 'a free one'}; 0 takes a free one")
     parser.add_argument("--fleet", type=int, default=0, metavar="N", help="N devices for a load test instead of the demo fleet")
     parser.add_argument("--vendor", choices=("axis", "poly", "mixed"), default="mixed", help="with --fleet: which devices")
+    parser.add_argument("--traps", type=_receiver, metavar="ADDRESS:PORT", help="where every Axis device sends its SNMP v2c traps; 127.0.0.0/8 only")
     parser.add_argument("--write-config", type=Path, metavar="DIR", help="write latarnik.yaml and its secret files for this fleet into DIR")
     return parser.parse_args(words)
+
+
+def _receiver(word: str) -> Receiver:
+    """Raises ValueError for what is no port of this machine."""
+    address, _, port = word.rpartition(":")
+    return Receiver(address=address, port=int(port))
 
 
 async def run(arguments: argparse.Namespace) -> None:
@@ -33,6 +42,10 @@ async def run(arguments: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     members = fleet(arguments.fleet, vendor=arguments.vendor) if arguments.fleet else demo()
     devices = [member.device for member in members]
+    if arguments.traps:
+        for device in devices:
+            if isinstance(device, AxisDevice):
+                device.traps_to(arguments.traps.address, arguments.traps.port)
     async with (
         serve(
             devices,

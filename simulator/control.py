@@ -2,6 +2,7 @@
 
     GET  /devices                        [{"name", "address", "faults": {NAME: sentence}, "active": [NAME]}]
     POST /devices/NAME/faults/FAULT      {"on": true}  →  204
+    POST /devices/NAME/traps             {"address": "127.0.0.1", "port": 1162, "version": 2}  →  204; from then on its traps go there
     GET  /devices/NAME/counters          what the device counted; at least requests, refused_logins and sessions_open
     GET  /traffic                        what the listener counted
 
@@ -31,6 +32,7 @@ async def control(devices: Iterable[SimulatedDevice], traffic: Traffic, *, port:
         [
             web.get("/devices", desk.list_devices),
             web.post("/devices/{name}/faults/{fault}", desk.switch),
+            web.post("/devices/{name}/traps", desk.traps),
             web.get("/devices/{name}/counters", desk.counters),
             web.get("/traffic", desk.listener),
         ]
@@ -80,6 +82,18 @@ class _Desk:
             raise web.HTTPNotFound(text=f"{device.name} has no fault {fault!r}; known are {', '.join(sorted(device.faults()))}")
         await device.switch(fault, on)
         (self._active[device.name].add if on else self._active[device.name].discard)(fault)
+        return web.Response(status=204)
+
+    async def traps(self, request: web.Request) -> web.Response:
+        device = self._device(request)
+        send = getattr(device, "traps_to", None)
+        if send is None:
+            raise web.HTTPNotFound(text=f"{device.name} sends no traps")
+        try:
+            body = json.loads(await request.text())
+            send(str(body["address"]), int(body["port"]), version=int(body.get("version", 2)))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise web.HTTPBadRequest(text=f'the body must be {{"address": "127.0.0.1", "port": 1162, "version": 2}}: {error}') from error
         return web.Response(status=204)
 
     async def counters(self, request: web.Request) -> web.Response:

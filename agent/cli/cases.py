@@ -1,16 +1,20 @@
-"""adopt, and `case list|show|approve|retry`."""
+"""adopt, and `case list|show|approve|attach|retry`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, BinaryIO
 
 import typer
 from pydantic import TypeAdapter
 from rich.text import Text as Line
 from sqlalchemy import Connection
 
+from agent.app import attach_configured
 from agent.cli.common import (
     DEFAULT_CONFIG,
     ConfigFile,
@@ -21,22 +25,29 @@ from agent.cli.common import (
     daemon_runs,
     fail,
     in_store,
+    run_async,
     store_exists,
     table,
     through_daemon,
 )
+from agent.control import PIECE, ControlError, send_file
+from agent.diagnosis.handed import LIMIT, RefusedFileError
 from agent.model import Case
 from agent.store import queries
 from config.settings import Settings
 
-app = typer.Typer(help="Service cases: list, show, approve, retry.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Service cases: list, show, approve, attach, retry.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _settings(config: ConfigFile, command: str) -> Settings:
     settings, _ = configured(config)
     if not store_exists(settings):
-        fail(f"latarnik {command}: nothing was polled yet (no database in {settings.state_dir}); start it with: latarnik run --config {settings.file}", 1)
+        fail(_nothing(settings, command), 1)
     return settings
+
+
+def _nothing(settings: Settings, command: str) -> str:
+    return f"latarnik {command}: nothing was polled yet (no database in {settings.state_dir}); start it with: latarnik run --config {settings.file}"
 
 
 def adopt(
@@ -106,6 +117,50 @@ def approve(case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the 
     done = through_daemon(settings, "approve", case)
     missing = ", ".join(done["missing"])
     print(f"{done['case']}: approved." + (f" It waits for: {missing}." if missing else ""))
+
+
+@app.command("attach")
+def attach(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="Id of the case.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file, as it was fetched from the device.")],
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What the desks are told with it.")] = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Add a file that a person fetched from the device by hand to a case, for all its desks."""
+    settings, house = configured(config)
+    if not store_exists(settings):
+        fail(_nothing(settings, "case attach"), 1)
+    _case(settings, "case attach", case)
+    try:
+        size = file.stat().st_size if file.is_file() else None
+        opened = file.open("rb") if size is not None else None
+    except OSError as error:
+        fail(f"latarnik case attach: {file} cannot be read ({error.strerror}); let this user read it, or copy it to a folder of this user", 1)
+    if size is None or opened is None:
+        fail(f"latarnik case attach: {file} is no file; give the path of the report that was downloaded", 1)
+    with opened:
+        if size > LIMIT:
+            fail(f"latarnik case attach: {file} has {size >> 20} MiB, the limit is {LIMIT >> 20} MiB; attach the part that matters", 1)
+        body = _pieces(opened)
+        try:
+            if daemon_runs(settings):
+                done = run_async(send_file(settings.state_dir, "attach", {"target": case, "name": file.name, "note": note}, body))
+            else:
+                done = run_async(attach_configured(settings, house, case, file.name, note, body))
+        except (ControlError, RefusedFileError) as error:
+            fail(f"latarnik case attach: {error}", 1)
+    stored = f"{case}: {done['name']}, {done['size']} B, SHA-256 {done['sha256']}"
+    if done["told"] is None:
+        print(f"{stored}: the case has this file already; nothing was sent anew.")
+        return
+    given = ", ".join(desk for desk, whole in done["told"].items() if whole)
+    named = ", ".join(desk for desk, whole in done["told"].items() if not whole)
+    print(f"{stored}: {f'goes to {given}' if given else 'goes to no desk'}." + (f" Only told of it (`sensitive: keep`): {named}." if named else ""))
+
+
+async def _pieces(file: BinaryIO) -> AsyncGenerator[bytes, None]:
+    while piece := await asyncio.to_thread(file.read, PIECE):
+        yield piece
 
 
 @app.command("retry")

@@ -37,7 +37,7 @@ class UnreadableArchiveError(Exception):
 def scrub_archive(path: Path, secrets: Collection[bytes]) -> int:
     """Mask `secrets` inside the archive at `path`, in place; how many were found. Files that are no zip or gzip are not touched.
 
-    An archive without a find is only read. Blocking: call it in a thread. Raises UnreadableArchiveError.
+    An archive without a find is only read; one with a find is packed anew, without its remarks. Blocking: call it in a thread. Raises UnreadableArchiveError.
     """
     if not secrets:
         return 0
@@ -78,13 +78,13 @@ def _scrub_zip(path: Path, secrets: Collection[bytes]) -> int:
         if len({member.filename for member in members}) < len(members):
             raise UnreadableArchiveError(f"{path.name} holds two members of one name, which may share their bytes")
         budget = [MAX_UNPACKED]
-        found = sum(_search(_member(archive, member, path, budget), secrets) for member in members)
+        found = sum(_search(_member(archive, member, path, budget), secrets) for member in members) or _search(_raw(path), secrets)
         if not found:
             return 0
         budget = [MAX_UNPACKED]
         with _beside(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as clean:
             for member in members:
-                info = zipfile.ZipInfo(member.filename, member.date_time)
+                info = zipfile.ZipInfo(_plain(member.filename, secrets), member.date_time)
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with clean.open(info, "w", force_zip64=True) as target:
                     for piece in _masked(_member(archive, member, path, budget), StreamScrubber(secrets)):
@@ -120,7 +120,7 @@ def _check_directory(path: Path) -> None:
 
 
 def _scrub_gzip(path: Path, secrets: Collection[bytes]) -> int:
-    found = _search(_within(_gunzipped(path), path, [MAX_UNPACKED]), secrets)
+    found = _search(_within(_gunzipped(path), path, [MAX_UNPACKED]), secrets) or _search(_raw(path), secrets)
     if found:
         with _beside(path) as out, gzip.GzipFile(fileobj=out, mode="wb", compresslevel=6) as target:
             for piece in _masked(_within(_gunzipped(path), path, [MAX_UNPACKED]), StreamScrubber(secrets)):
@@ -159,6 +159,17 @@ def _within(pieces: Iterator[bytes], path: Path, budget: list[int]) -> Iterator[
         if budget[0] < 0:
             raise UnreadableArchiveError(f"{path.name} holds more than {MAX_UNPACKED >> 20} MiB unpacked")
         yield piece
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    """The file as it stands: names and remarks are not packed, nor is a member that is only stored."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+def _plain(name: str, secrets: Collection[bytes]) -> str:
+    return b"".join(_masked(iter([name.encode("utf-8", "replace")]), StreamScrubber(secrets))).decode("utf-8", "replace")
 
 
 def _search(pieces: Iterator[bytes], secrets: Collection[bytes]) -> int:

@@ -42,10 +42,15 @@ def evaluate(
 
     `held`: ids of incidents that others are part of, which are therefore not closed however long ago they recovered.
     """
-    judgements = tuple(j for rule in (*COMMON_RULES, *rules) for j in rule(snapshot, history, device))
-    known = {**history.components, **{c.key: c for c in snapshot.components}} if children else {}
+    judgements: list[Judgement] = []
+    for rule in (*COMMON_RULES, *rules):
+        judgements += rule(snapshot, history, device)
+    after = remember(history, snapshot, judgements)
     # Health where no incident is open changes nothing: of a device that is fine there is nothing to attribute.
     telling = judgements if incidents else [j for j in judgements if isinstance(j, Fault)]
+    if not telling and not incidents:
+        return Evaluation(history=after, incidents={}, changes=(), judgements=tuple(judgements))
+    known = {**history.components, **{c.key: c for c in snapshot.components}} if children else {}
     judged = [Judged(device=holder(j, device, children, incidents) or owner(j, device, children, known), judgement=j) for j in telling]
     # The part that a fault is about was exchanged for one that works: that fault is over, whatever the rules still say of the old one.
     exchanged = [i for i in incidents.values() if _exchanged(i, history, snapshot)]
@@ -61,15 +66,49 @@ def evaluate(
         now=snapshot.at,
         new_id=new_id,
     )
-    after = {**incidents, **{c.incident.key: c.incident for c in changes}}
-    expired = expire((i for i in after.values() if i.id not in held), snapshot.at)
-    after |= {c.incident.key: c.incident for c in expired}
+    if snapshot.reachable:
+        named = {item.key for item in judged}
+        changes += [
+            Change(incident=replace(i, state=IncidentState.CLOSED, reason="told by the device, and not seen by a poll"), turn=Turn.DROPPED)
+            for i in incidents.values()
+            if i.hits == 0 and i.state is IncidentState.SUSPECTED and i.key not in named
+        ]
+    moved = {**incidents, **{c.incident.key: c.incident for c in changes}}
+    expired = expire((i for i in moved.values() if i.id not in held), snapshot.at)
+    moved |= {c.incident.key: c.incident for c in expired}
     return Evaluation(
-        history=remember(history, snapshot, judgements),
-        incidents={k: i for k, i in after.items() if i.state is not IncidentState.CLOSED},
+        history=after,
+        incidents={k: i for k, i in moved.items() if i.state is not IncidentState.CLOSED},
         changes=tuple(c for c in (*changes, *expired) if c.turn is not Turn.SEEN),
-        judgements=judgements,
+        judgements=tuple(judgements),
     )
+
+
+def announced(
+    snapshot: Snapshot,
+    history: History,
+    incidents: Mapping[str, Incident],
+    *,
+    device: Device,
+    children: Sequence[Device],
+    rules: Sequence[Rule],
+    spec_of: Callable[[str], FaultSpec],
+    new_id: Callable[[], str],
+) -> dict[str, Incident]:
+    """New incidents, by key, of faults that the device itself has just told of. They are suspected, and count from the first poll that sees them too."""
+    faults = [j for rule in rules for j in rule(snapshot, history, device) if isinstance(j, Fault)]
+    known = {**history.components, **{c.key: c for c in snapshot.components}} if children else {}
+    judged = [Judged(device=owner(fault, device, children, known), judgement=fault) for fault in faults if not holder(fault, device, children, incidents)]
+    changes = advance(
+        {},
+        [item for item in judged if item.key not in incidents],
+        spec_of=spec_of,
+        was_healthy=lambda judgement: health_key(judgement.code, judgement.component) in history.healthy,
+        now=snapshot.at,
+        new_id=new_id,
+    )
+    told = "told by the device; it counts from the first poll that sees it too"
+    return {c.incident.key: replace(c.incident, state=IncidentState.SUSPECTED, hits=0, confirmed_at=None, reason=told) for c in changes}
 
 
 def _exchanged(incident: Incident, history: History, snapshot: Snapshot) -> bool:

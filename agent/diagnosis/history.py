@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from agent.model import Component, Fault, Healthy, History, Judgement, Snapshot
 
@@ -17,18 +16,19 @@ MAX_REPLACED = 32
 def remember(history: History, snapshot: Snapshot, judgements: Iterable[Judgement]) -> History:
     """The history after this poll. What did not change is the same object as before."""
     judgements = tuple(judgements)
+    faults = [j for j in judgements if isinstance(j, Fault)]
+    fine = judgements if not faults else [j for j in judgements if isinstance(j, Healthy)]
     identity = snapshot.identity.filled_from(history.identity)
     replaced = _replaced(history, snapshot)
     parts = _learn(history, snapshot)
     if replaced:
         parts = {key: part for key, part in parts.items() if key not in replaced}
     healthy = history.healthy
-    seen = {health_key(j.code, j.component) for j in judgements if isinstance(j, Healthy)}
+    seen = {health_key(j.code, j.component) for j in fine}
     if not seen <= healthy and len(healthy | seen) <= MAX_HEALTHY:
         healthy = healthy | seen
-    rebooted = any(isinstance(j, Fault) and j.code == "device.rebooted" for j in judgements)
-    return replace(
-        history,
+    rebooted = any(j.code == "device.rebooted" for j in faults)
+    return History(
         first_success=history.first_success or (snapshot.at if snapshot.reachable else None),
         last_success=snapshot.at if snapshot.reachable else history.last_success,
         identity=identity,
@@ -55,9 +55,11 @@ def _learn(history: History, snapshot: Snapshot) -> Mapping[str, Component]:
 
 def _replaced(history: History, snapshot: Snapshot) -> dict[str, str]:
     """Parts that were exchanged: one went, and exactly one new one of its kind and model is there. The new one has another key (its serial)."""
+    fresh = [part for part in snapshot.components if part.removable and part.state == "ok" and part.key not in history.components]
+    if not fresh:
+        return {}
     there = {part.key for part in snapshot.components}
     gone = [part for part in history.components.values() if part.removable and part.key not in there]
-    fresh = [part for part in snapshot.components if part.removable and part.state == "ok" and part.key not in history.components]
     found = {}
     for new in fresh:
         alike = [old for old in gone if (old.kind, old.model) == (new.kind, new.model)]

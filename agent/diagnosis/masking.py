@@ -53,7 +53,8 @@ _OF_PART = attrgetter(*(field.name for field in fields(Component) if field.type 
 def _texts(data: FacetData) -> list[str]:
     found: list[str] = [*_OF_IDENTITY(data.identity), *data.facts, *data.facts.values()]
     for reading in data.readings:
-        found += (reading.state, reading.raw, reading.component, *reading.labels)
+        found += (reading.state, reading.raw, reading.component)
+        found += reading.labels
     for part in data.components:
         found += _OF_PART(part)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.model.quick import quick
 from agent.model.reading import Component, Reading
 
 
@@ -67,6 +68,7 @@ class Fault:
     shared: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healthy:
     """This was looked at in this poll and is fine."""

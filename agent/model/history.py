@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from agent.model.reading import Component, Identity
+from agent.model.quick import quick
+from agent.model.reading import UNNAMED, Component, Identity
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """`identity` as last read, at `identity_at`. `components`: parts seen in good state, by key: what may be missed.
@@ -20,7 +22,7 @@ class History:
 
     first_success: datetime | None = None
     last_success: datetime | None = None
-    identity: Identity = Identity()
+    identity: Identity = UNNAMED
     identity_at: datetime | None = None
     components: Mapping[str, Component] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)

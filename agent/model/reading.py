@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from agent.model.quick import quick
 
 UNKNOWN = "unknown"
 
@@ -31,6 +34,7 @@ class MetricSpec:
     max_series: int = 64
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One measured fact. `metric` is a `MetricSpec.name`.
@@ -47,6 +51,19 @@ class Reading:
     raw: str = ""
 
 
+def by_metric(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
+    """The readings of each metric, in their order."""
+    groups: dict[str, list[Reading]] = {}
+    for reading in readings:
+        group = groups.get(reading.metric)
+        if group is None:
+            groups[reading.metric] = [reading]
+        else:
+            group.append(reading)
+    return groups
+
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
     """A part with its own identity and state: camera, microphone, touch panel, disk, fan, sensor, application.
@@ -68,6 +85,7 @@ class Component:
     removable: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who the device says it is. '' = it did not say."""
@@ -82,5 +100,13 @@ class Identity:
 
     def filled_from(self, other: Identity) -> Identity:
         """This identity, its gaps filled from `other`."""
+        if other is UNNAMED or other == self:
+            return self
+        if self is UNNAMED:
+            return other
         gaps = {f: getattr(other, f) for f in self.__slots__ if not getattr(self, f) and getattr(other, f)}
         return replace(self, **gaps) if gaps else self
+
+
+UNNAMED = Identity()
+"""Of an answer that says nothing of who the device is."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from agent.model.reading import Component, Identity, Reading
+from agent.model.quick import quick
+from agent.model.reading import UNNAMED, Component, Identity, Reading, by_metric
 
 
 class FacetStatus(StrEnum):
@@ -19,6 +20,7 @@ class FacetStatus(StrEnum):
     FAILED = "failed"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacetOutcome:
     """`at` is when the facet was last asked; `reason` and `detail` belong to FAILED; `source` is http, snmp or ssh.
@@ -34,8 +36,16 @@ class FacetOutcome:
     credential: str = ""
 
 
+class _Grouped:
+    """Room beside the fields of a snapshot for its readings by metric, as rules and exporters look for them."""
+
+    __slots__ = ("_by_metric",)
+    _by_metric: Mapping[str, Sequence[Reading]]
+
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(_Grouped):
     """What is known of a device at `at`: readings of this poll, and of earlier ones that are not yet due again.
 
     `reachable`: the device answered something in this poll, if only a refusal.
@@ -47,7 +57,7 @@ class Snapshot:
     at: datetime
     duration: float
     reachable: bool
-    identity: Identity = Identity()
+    identity: Identity = UNNAMED
     readings: tuple[Reading, ...] = ()
     components: tuple[Component, ...] = ()
     facets: Mapping[str, FacetOutcome] = field(default_factory=dict)
@@ -61,7 +71,15 @@ class Snapshot:
 
     def of(self, metric: str) -> Iterator[Reading]:
         """The readings of one metric."""
-        return (r for r in self.readings if r.metric == metric)
+        return iter(self.measured().get(metric, ()))
+
+    def measured(self) -> Mapping[str, Sequence[Reading]]:
+        """The readings by metric."""
+        try:
+            return self._by_metric
+        except AttributeError:  # the first who looks
+            object.__setattr__(self, "_by_metric", by_metric(self.readings))
+            return self._by_metric
 
     def component(self, key: str) -> Component | None:
         return next((c for c in self.components if c.key == key), None)

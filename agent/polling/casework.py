@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from agent.diagnosis.correlation import lives
 from agent.diagnosis.evidence import Evidence
+from agent.diagnosis.handed import RefusedFileError
 from agent.diagnosis.machine import expire
 from agent.model import Artifact, Case, Check, Desk, Device, History, Incident, IncidentState, Step, StepKind, StepState
 from agent.polling.rules import Rules
@@ -151,8 +152,46 @@ def add_evidence(c: Connection, rules: Rules, case: Case, evidence: Evidence, no
     for desk, told in _desks_of(c, rules, case):
         if told:
             _release(c, rules, case, desk, now)
-            _attach_files(c, rules, case, desk, evidence.artifacts, now)
+            _attach_files(c, rules, case, desk, evidence.artifacts, now, note=_said(evidence, desk, language_of(desk, rules.plan_of(case), rules.office)))
     return case
+
+
+def _said(evidence: Evidence, desk: Desk, language: str) -> str:
+    """What the files tell at a glance, but for those that this desk is not given."""
+    kept = {artifact.name for artifact in evidence.artifacts if _kept(artifact, desk)}
+    return "\n".join(words[language] for name, words in evidence.said if name not in kept)
+
+
+def _kept(artifact: Artifact, desk: Desk) -> bool:
+    return artifact.sensitive and not desk.sensitive
+
+
+def still_open(case: Case) -> None:
+    """Raises RefusedFileError for a case that is over."""
+    if case.state != "open":
+        raise RefusedFileError(f"case {case.id} is over: its desks were told so; add the file to the ticket by hand, or wait until the fault is back")
+
+
+def attach(c: Connection, rules: Rules, case_id: str, artifact: Artifact, note: str, now: datetime) -> tuple[Artifact, list[Desk] | None]:
+    """A file that a person brought becomes part of the case, and its desks are told: (the file, the desks that are told). The very same file again
+    changes nothing: (the one the case has, None). Raises KeyError, RefusedFileError.
+    """
+    case = queries.load_case(c, case_id)
+    if case is None:
+        raise KeyError(case_id)
+    still_open(case)
+    same = next((a for a in case.evidence if a.sha256 == artifact.sha256), None)
+    if same is not None:
+        return same, None
+    case = replace(case, evidence=(*case.evidence, artifact))
+    case = judged(case, rules.plan_of(case))
+    queries.save_case(c, case)
+    desks = [desk for desk, told in _desks_of(c, rules, case) if told]
+    for desk in desks:
+        said = texts.added_note(note, language_of(desk, rules.plan_of(case), rules.office))
+        _release(c, rules, case, desk, now)
+        _attach_files(c, rules, case, desk, (artifact,), now, note=said)
+    return artifact, desks
 
 
 def approve(c: Connection, rules: Rules, case_id: str, now: datetime) -> Case:
@@ -235,12 +274,13 @@ def _add(c: Connection, rules: Rules, case: Case, desk: Desk, kind: StepKind, at
     queries.add_step(c, planned.step, now=at, state=planned.state)
 
 
-def _attach_files(c: Connection, rules: Rules, case: Case, desk: Desk, artifacts: tuple[Artifact, ...], now: datetime) -> None:
-    kept = tuple(artifact for artifact in artifacts if artifact.sensitive and not desk.sensitive)
-    for files in parcels([artifact for artifact in artifacts if artifact not in kept]):
-        _add(c, rules, case, desk, StepKind.ATTACH, now, artifacts=files)
+def _attach_files(c: Connection, rules: Rules, case: Case, desk: Desk, artifacts: tuple[Artifact, ...], now: datetime, *, note: str = "") -> None:
+    kept = tuple(artifact for artifact in artifacts if _kept(artifact, desk))
+    for number, files in enumerate(parcels([artifact for artifact in artifacts if artifact not in kept])):
+        _add(c, rules, case, desk, StepKind.ATTACH, now, artifacts=files, note="" if number else note)
     if kept:
-        _add(c, rules, case, desk, StepKind.COMMENT, now, note=texts.kept_note(case.id, kept, language_of(desk, rules.plan_of(case), rules.office)))
+        told = texts.kept_note(case.id, kept, language_of(desk, rules.plan_of(case), rules.office))
+        _add(c, rules, case, desk, StepKind.COMMENT, now, note=f"{note}\n\n{told}" if note else told)
 
 
 def _desks_of(c: Connection, rules: Rules, case: Case) -> list[tuple[Desk, bool]]:

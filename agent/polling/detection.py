@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.model import FaultSpec
-from agent.polling.poller import effective_every
+from agent.polling.state import effective_every
 from agent.ports import CollectorPlugin, Facet
 
 EXCLUDED = (

@@ -69,6 +69,8 @@ class Shared:
 
     def note(self, home: str, before: Mapping[str, Incident], after: Mapping[str, Incident]) -> set[str]:
         """The incidents (by key) of the polled device `home` were these and are those now; the devices whose incident gained or lost a part by that."""
+        if not before and not after:
+            return set()
         was = {i.id: i.parent for i in before.values() if i.parent and i.active}
         now = {i.id: i.parent for i in after.values() if i.parent and i.active}
         for incident, root in was.items() - now.items():

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
 from datetime import datetime
 
 from agent.diagnosis.masking import mask_of, masked
 from agent.errors import CollectError, NotSupported, Reason, Unreachable
 from agent.logs import logger
-from agent.model import Component, Device, FacetOutcome, FacetStatus, Identity, Reading, Snapshot
-from agent.ports import Clock, Collector, CollectorPlugin, Facet, FacetData, PollReport, Session
-from agent.redact import Mask
+from agent.model import Device, FacetOutcome, FacetStatus, Snapshot
+from agent.polling.state import SLOW, STRETCHED, Cadence, FacetState, PollState, effective_every, snapshot_of
+from agent.ports import Clock, Collector, CollectorPlugin, Facet, PollReport, Session
 
 UNSUPPORTED_AGAIN = 86_400.0
 """A facet that the device lacks is asked for again once a day: a firmware update may bring it."""
 
 LACKING_SURE = 10
 """So many times in a row a device may deny what it had before we believe it for a day."""
-
-POLL_TIMEOUT = 90.0
-"""One whole pass. Ten facets at the default time-out of 10 s, when each of them answers at the last moment but one."""
-
-SHORTEST_LIMIT = 30.0
-"""A pass may always take so long: a first one has certificates to look at, logins to make and every facet to ask."""
 
 ANSWERED = frozenset(
     {
@@ -45,73 +39,6 @@ NOT_TRIED = frozenset({Reason.BUG, Reason.AUTH_BLOCKED, Reason.AUTH_WAITS, Reaso
 """Failures that may come without a word from the device: we did not ask, or were told to wait earlier."""
 
 
-@dataclass(slots=True)
-class FacetState:
-    """What is held of one facet between polls. `due` and `not_before` on the monotonic clock: when it is its turn, and until when the device
-    asked to be left alone. `data` is the last good answer, at `data_at`. `had`: it was answered in this run. `lacking`: so many
-    times in a row the device said since that it has no such thing. `hung`: the last try ran into its time-out.
-    """
-
-    outcome: FacetOutcome | None = None
-    due: float = 0.0
-    not_before: float = 0.0
-    data: FacetData | None = None
-    data_at: float = 0.0
-    had: bool = False
-    lacking: int = 0
-    hung: bool = False
-
-
-@dataclass(slots=True)
-class PollState:
-    """What the poller holds of one device. `mask`: our secrets at this device, which it may send back to us."""
-
-    facets: dict[str, FacetState] = field(default_factory=dict)
-    in_use: bool | None = None
-    mask: Mask | None = None
-
-    def ask_all(self) -> None:
-        """In the next poll it is every facet's turn, but for those that the device asked us to wait with."""
-        for held in self.facets.values():
-            held.due = held.not_before
-
-    def forgive(self) -> None:
-        """A person mended something: every facet's turn is now, also of those that were to wait."""
-        for held in self.facets.values():
-            held.due = held.not_before = 0.0
-
-    def ask_again(self) -> None:
-        """In the next poll all is read anew that the device has: an answer from memory is no second sighting."""
-        for held in self.facets.values():
-            if held.outcome is not None and held.outcome.status is not FacetStatus.UNSUPPORTED:
-                held.due = held.not_before
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cadence:
-    """How often the device is polled, and after how many missed times a value is too old to show."""
-
-    interval: float
-    missed: int = 3
-
-    @property
-    def limit(self) -> float:
-        """Seconds a poll may take: it ends before the values of the poll before count as old, so that what did answer is shown in time."""
-        return min(POLL_TIMEOUT, max(SHORTEST_LIMIT, self.interval * (self.missed - 1)))
-
-
-BASE_INTERVAL = 60.0
-"""The polling interval for which the vendors' tables give their cadences."""
-
-
-def effective_every(facet: Facet, interval: float) -> float:
-    """How often the facet is asked when the device is polled every `interval` seconds.
-
-    Never more often than that; a device that is polled faster than once a minute has all its facets asked faster in proportion.
-    """
-    return max(interval, facet.every * min(1.0, interval / BASE_INTERVAL))
-
-
 async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, state: PollState, cadence: Cadence, clock: Clock) -> tuple[Snapshot, PollReport]:
     """Ask what is due and give the snapshot. Raises nothing but cancellation."""
     started, started_at = clock.monotonic(), clock.now()
@@ -126,6 +53,7 @@ async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, st
     except Exception as error:  # noqa: BLE001 - one device's trouble must not end the agent; it is logged with its traceback
         logger("poller").exception("bug_in_collector", device=device.id, vendor=device.vendor)
         visit.give_up(Reason.BUG, f"{type(error).__name__} in the collector; the log has the traceback")
+    state.slow = visit.slowest > SLOW
     duration = clock.monotonic() - started
     snapshot = visit.snapshot(started_at, duration)
     report = PollReport(device=device.id, vendor=device.vendor, duration=duration, requests=visit.asked, failures=tuple(visit.failures))
@@ -135,6 +63,26 @@ async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, st
 class _Visit:
     """The working state of one pass."""
 
+    __slots__ = (
+        "_alive",
+        "_asking",
+        "_dead",
+        "_kept_out",
+        "_mute",
+        "_touched",
+        "_tried",
+        "asked",
+        "cadence",
+        "clock",
+        "device",
+        "failures",
+        "mask",
+        "plugin",
+        "reachable",
+        "slowest",
+        "state",
+    )
+
     def __init__(self, device: Device, plugin: CollectorPlugin, state: PollState, cadence: Cadence, clock: Clock) -> None:
         self.device = device
         self.plugin = plugin
@@ -143,6 +91,7 @@ class _Visit:
         self.cadence = cadence
         self.clock = clock
         self.reachable = False
+        self.slowest = 0.0
         self.asked: dict[str, int] = {}
         self.failures: list[tuple[str, str]] = []
         self._dead: dict[str, CollectError] = {}
@@ -154,36 +103,41 @@ class _Visit:
         self._asking = ""
 
     async def run(self, session: Session) -> None:
+        state, known, monotonic = self.state, self.state.facets, self.clock.monotonic
         deciding = [f for f in self.plugin.facets if f.decides_use and session.offers(f)]
         if not deciding:
-            self.state.in_use = False
+            state.in_use = False
         for facet in self._in_order():
-            if not session.offers(facet):
-                self.state.facets.pop(facet.name, None)
+            name = facet.name
+            if not session.offers(facet) or (facet.fallback_for and self._answered(facet.fallback_for)):
+                known.pop(name, None)
                 continue
-            if facet.fallback_for and self._answered(facet.fallback_for):
-                self.state.facets.pop(facet.name, None)
+            held = known.get(name)
+            if held is None:
+                held = known[name] = FacetState()
+            if monotonic() < held.due:
+                self._touched.add(name)
                 continue
-            held = self.state.facets.setdefault(facet.name, FacetState())
-            if self.clock.monotonic() < held.due:
-                self._touched.add(facet.name)
-                continue
-            if not facet.light and self.state.in_use is not False:
+            if not facet.light and state.in_use is not False:
                 continue
             await self._ask(facet, held, session)
             if facet.decides_use:
-                self.state.in_use = self._use(deciding)
+                state.in_use = self._use(deciding)
         if not self.asked:
             await self._sign_of_life(session)
         if not self.reachable and (self._kept_out or not self._tried):
             await self._knock(session)
 
-    def _in_order(self) -> list[Facet]:
+    def _in_order(self) -> Iterable[Facet]:
         """As in the vendor's table, but what ran into its time-out in the last poll comes last, so that it costs nothing but itself. What others
         wait for (the use, what they replace) keeps its place.
         """
+        hung = {name for name, held in self.state.facets.items() if held.hung}
+        if not hung:
+            return self.plugin.facets
         leading = {f.fallback_for for f in self.plugin.facets} | {f.name for f in self.plugin.facets if f.decides_use or f.fallback_for}
-        return sorted(self.plugin.facets, key=lambda f: f.name not in leading and (held := self.state.facets.get(f.name)) is not None and held.hung)
+        last = hung - leading
+        return sorted(self.plugin.facets, key=lambda f: f.name in last)
 
     async def _knock(self, session: Session) -> None:
         """Nothing was tried, or not on every way in (no credential, or none that may be used): that tells nothing of the device, so it is asked without any."""
@@ -211,15 +165,17 @@ class _Visit:
         return held is not None and held.outcome is not None and held.outcome.status is FacetStatus.OK and name in self._touched
 
     async def _ask(self, facet: Facet, held: FacetState, session: Session) -> None:
-        self._touched.add(facet.name)
-        dead = self._dead.get(facet.source)
-        if dead is None and facet.account and facet.source not in self._alive:
-            dead = self._mute.get(facet.source)  # no login where nothing has answered yet
+        name, source = facet.name, facet.source
+        self._touched.add(name)
+        dead = self._dead.get(source)
+        if dead is None and facet.account and source not in self._alive:
+            dead = self._mute.get(source)  # no login where nothing has answered yet
         if dead is not None:
             self._failed(facet, held, dead, asked=False)
             return
-        self.asked[facet.source] = self.asked.get(facet.source, 0) + 1
-        self._asking = facet.name
+        self.asked[source] = self.asked.get(source, 0) + 1
+        self._asking = name
+        began = self.clock.monotonic()
         try:
             data = masked(facet.parse(await facet.fetch(session.client)), self.mask)
         except NotSupported as error:
@@ -239,13 +195,16 @@ class _Visit:
             self._failed(facet, held, CollectError(Reason.BUG, f"{type(error).__name__} in facet {facet.name}; the log has the traceback"), asked=True)
         else:
             self._reached(facet)
-            held.data, held.data_at, held.had, held.lacking, held.hung = data, self.clock.monotonic(), True, 0, False
-            held.due = self.clock.monotonic() + self._every(facet) - self.cadence.interval / 2
+            now = self.clock.monotonic()
+            held.data, held.data_at, held.asked_at, held.had, held.lacking, held.hung = data, now, began, True, 0, False
+            self.slowest = max(self.slowest, now - began)
+            held.due = now + self._every(facet) - self.cadence.interval / 2
             held.outcome = self._outcome(facet, FacetStatus.OK)
         self._asking = ""
 
     def _every(self, facet: Facet) -> float:
-        return effective_every(facet, self.cadence.interval)
+        every = effective_every(facet, self.cadence.interval)
+        return every * STRETCHED if self.state.slow and every > self.cadence.interval else every
 
     def _reached(self, facet: Facet) -> None:
         self.reachable = True
@@ -312,53 +271,5 @@ class _Visit:
         if not self.reachable:
             # When it answers again it may have been restarted, mended or replaced: everything is asked anew.
             self.state.ask_all()
-        identity = Identity()
-        readings: list[Reading] = []
-        components: dict[str, Component] = {}
-        facts: dict[str, str] = {}
-        facets: dict[str, FacetOutcome] = {}
-        for facet in self.plugin.facets:
-            held = self.state.facets.get(facet.name)
-            if held is None or held.outcome is None:
-                continue
-            outcome = held.outcome
-            if outcome.status is FacetStatus.OK and not self.reachable:
-                outcome = replace(outcome, status=FacetStatus.STALE, detail="the device does not answer")
-                held.data = None
-            elif outcome.status is FacetStatus.OK and self.clock.monotonic() - held.data_at > self._every(facet) * self.cadence.missed:
-                outcome = FacetOutcome(
-                    status=FacetStatus.STALE,
-                    source=facet.source,
-                    at=outcome.at,
-                    reason="",
-                    detail="not asked since: the device is in use, or its use is unknown",
-                )
-                held.data = None
-            facets[facet.name] = outcome
-            if held.data is None or not self.reachable:
-                continue
-            identity = identity.filled_from(held.data.identity)
-            readings.extend(held.data.readings)
-            for part in held.data.components:
-                components.setdefault(part.key, part)
-            facts |= held.data.facts
-        return Snapshot(
-            device=self.device.id,
-            at=at,
-            duration=duration,
-            reachable=self.reachable,
-            identity=identity,
-            readings=tuple(_first_of_each(readings)),
-            components=tuple(components.values()),
-            facets=facets,
-            facts=facts,
-            in_use=self.state.in_use if self.reachable else None,
-        )
-
-
-def _first_of_each(readings: list[Reading]) -> list[Reading]:
-    """Of two facets that measure the same thing, the one that stands first in the vendor's table counts."""
-    seen: dict[tuple[str, tuple[str, ...]], Reading] = {}
-    for reading in readings:
-        seen.setdefault((reading.metric, reading.labels), reading)
-    return list(seen.values())
+            self.state.heard.clear()
+        return snapshot_of(self.device, self.plugin, self.state, self.cadence, at=at, duration=duration, reachable=self.reachable, now=self.clock.monotonic())

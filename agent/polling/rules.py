@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.inventory import Inventory
 from agent.model import Case, FaultSpec
-from agent.polling.poller import Cadence
+from agent.polling.state import Cadence
 from agent.service.cases import Office
 from agent.service.plans import NO_PLAN
 from config.plans import Plan

@@ -24,6 +24,7 @@ def device_status(
     blocked: bool,
     members: Mapping[str, Mapping[str, str]],
     held_back: Mapping[str, Collection[str]],
+    streaming: bool | None = None,
 ) -> DeviceStatus:
     """A polled device. Not `fresh`: its polls were missed, so nothing that was read is shown, and it is not up.
 
@@ -42,6 +43,7 @@ def device_status(
         reboots=history.reboot_count,
         blocked=blocked,
         contract=device.contract,
+        streaming=streaming,
         sharing={i.id: 1 + len(members[i.id]) for i in incidents if i.id in members},
     )
 

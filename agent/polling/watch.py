@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from agent.diagnosis.correlation import concerned, gathered, tell_in
-from agent.diagnosis.evaluate import Evaluation, due, evaluate
+from agent.diagnosis.evaluate import Evaluation, announced, due, evaluate
 from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
 from agent.diagnosis.machine import LONGEST_GAP, Change, Turn
@@ -26,15 +26,23 @@ from agent.model import Case, Check, Device, History, Incident, IncidentState, S
 from agent.polling import casework
 from agent.polling.groups import Shared, placed, touched
 from agent.polling.lanes import Transfers
-from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.poller import poll
 from agent.polling.rules import Rules
+from agent.polling.state import Cadence, PollState, snapshot_of
 from agent.polling.status import child_status, device_status
-from agent.ports import Clock, Collector, CollectorPlugin, DeviceStatus, OpenTicket, PollReport
+from agent.polling.streams import Reach
+from agent.ports import Clock, Collector, CollectorPlugin, DeviceStatus, OpenTicket, PollReport, Signal
 from agent.store import queries
 from agent.store.database import Store
 
 FACTS_EVERY = 300.0
 """Seconds between writes of a history of which only the facts moved (an uptime does at each poll)."""
+
+HINT_EVERY = 10.0
+"""Seconds between two polls for which the device itself gave the hint. Those that come meanwhile are one."""
+
+TRAP_EVERY, TRAP_BURST = 600.0, 3
+"""Traps can be forged by whoever knows a community: three hints at once, then one every ten minutes, in seconds."""
 
 EVIDENCE_WAIT = 4 * 3600.0
 """Seconds a log bundle waits for the end of a call. A room that is in use for longer was left in a meeting, or does not tell its use."""
@@ -59,6 +67,13 @@ class Watched:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by a poll, and by what changes incidents beside it."""
     shown_stale: bool = False
+    reach: Reach = field(default_factory=Reach)
+    streaming: bool | None = None
+    """Whether a stream of what it says by itself is open; None: it has none."""
+    hinted: set[str] | None = None
+    """Facets that were hinted at since the last poll began; None: no hint."""
+    hint_from: float = 0.0
+    traps_until: float = 0.0
 
 
 class Watch:
@@ -77,6 +92,7 @@ class Watch:
         polled: Callable[[PollReport], None],
         news: Callable[[str], None],
         spawn: Callable[[str, Coroutine[None, None, None]], None],
+        poke: Callable[[str], None],
     ) -> None:
         self.watched = {device.id: Watched(device, plugin, collector, children) for device, plugin, collector, children in devices}
         self.rules = rules
@@ -89,6 +105,7 @@ class Watch:
         self._polled = polled
         self._news = news
         self._spawn = spawn
+        self._poke = poke
         self._tickets: dict[str, list[OpenTicket]] = {}
         self._waiting: dict[str, Case] = {}
         self._collecting: set[str] = set()
@@ -181,6 +198,10 @@ class Watch:
             return
         watched.busy = True
         await watched.turn.acquire()
+        hinted, watched.hinted = watched.hinted, None
+        if hinted is not None:
+            watched.hint_from = self._clock.monotonic() + HINT_EVERY
+            watched.state.ask_these(hinted)
         try:
             snapshot, report = await poll(watched.device, watched.plugin, watched.collector, watched.state, self.cadence(watched.device), self._clock)
             self._polled(report)
@@ -193,6 +214,7 @@ class Watch:
         """Evaluate a snapshot and write what follows from it."""
         evaluation = self._evaluate(watched, snapshot)
         self._shared.note_held_back(snapshot)
+        watched.reach.note(reachable=snapshot.reachable)
         was = watched.history
         watched.snapshot, watched.last_poll, watched.polled_at, watched.shown_stale = snapshot, snapshot.at, self._clock.monotonic(), False
         try:
@@ -224,7 +246,7 @@ class Watch:
             return None
 
     async def _settle(self, watched: Watched, snapshot: Snapshot, evaluation: Evaluation, was: History) -> None:
-        changes = list(evaluation.changes)
+        changes = evaluation.changes
         before, incidents = watched.incidents, dict(evaluation.incidents)
         counted = any(_worth_a_write(i, before.get(k)) for k, i in incidents.items())
         now_mono = self._clock.monotonic()
@@ -260,7 +282,8 @@ class Watch:
         watched.history = evaluation.history
         if write_history:
             watched.saved = now_mono
-        watched.incidents = incidents
+        told = {k: i for k, i in watched.incidents.items() if i.hits == 0 and k not in before and k not in incidents}
+        watched.incidents = incidents | told  # what the device told of while the database was written
         for other in self._shared.note(watched.device.id, before, incidents):
             self._show(self.watched[other])
         for change in changes:
@@ -303,10 +326,10 @@ class Watch:
 
     def _collect_what_waits(self, watched: Watched) -> None:
         """Start fetching what may be fetched now: all of it from a free device, from one that is in use only what does not disturb."""
-        mine = {watched.device.id, *(child.id for child in watched.children)}
         snapshot = watched.snapshot
-        if snapshot is None:
+        if snapshot is None or not self._waiting:
             return
+        mine = {watched.device.id, *(child.id for child in watched.children)}
         for case in [k for k in self._waiting.values() if k.device in mine and k.id not in self._collecting]:
             given_up = (snapshot.at - case.opened_at).total_seconds() > EVIDENCE_WAIT
             if _free(snapshot) or given_up or case.evidence_state == "pending":
@@ -326,6 +349,7 @@ class Watch:
                     history=watched.history,
                     reachable=snapshot is not None and snapshot.reachable,
                     heavy=lambda: _free(watched.snapshot),
+                    taken=lambda: watched.snapshot is not None and watched.snapshot.in_use is True,
                     have=frozenset(a.name for a in case.evidence),
                     turn=lambda: self._transfers.turn(watched.device),
                     clock=self._clock,
@@ -350,6 +374,70 @@ class Watch:
     def _wake(self) -> None:
         for desk in self.rules.inventory.desks:
             self._news(desk.name)
+
+    # --- what devices say by themselves
+
+    def hear(self, watched: Watched, signals: Iterable[Signal]) -> None:
+        """Show what is new at once, and have it looked at by a poll."""
+        news = watched.state.heard.take(signals, self._clock.monotonic(), watched.state.answered_at)
+        if news is not None:
+            self._redraw(watched, announce=True)
+            self.hint(watched, news)
+
+    def stream(self, watched: Watched, *, up: bool) -> None:
+        """The stream was opened, or is over: nothing that was said on the last one is known to hold."""
+        said = bool(watched.state.heard.said)
+        watched.state.heard.clear()
+        watched.streaming = up
+        if said:
+            self._redraw(watched, announce=False)
+        else:
+            self._show(watched)
+
+    def hint(self, watched: Watched, facets: Iterable[str]) -> None:
+        """Poll this device now, these facets among what is due; at most once in HINT_EVERY."""
+        watched.hinted = (watched.hinted or set()) | set(facets)
+        self._poll_hinted(watched)
+
+    def trap(self, device: str) -> None:
+        """An SNMP trap came from this device, or from somebody who knows how to make it look so."""
+        watched, now = self.watched[device], self._clock.monotonic()
+        until = max(watched.traps_until, now) + TRAP_EVERY
+        if until - now > TRAP_BURST * TRAP_EVERY:
+            return
+        watched.traps_until = until
+        self.hint(watched, (f.name for f in watched.plugin.facets if f.every <= FACTS_EVERY))
+
+    def _poll_hinted(self, watched: Watched) -> None:
+        if watched.hinted is not None and not watched.busy and self._clock.monotonic() >= watched.hint_from:
+            self._poke(watched.device.id)
+
+    def _redraw(self, watched: Watched, *, announce: bool) -> None:
+        """The last poll's snapshot anew, with what was said since laid over it; nothing is written down."""
+        last = watched.snapshot
+        if last is None or not last.reachable or watched.shown_stale:
+            return
+        device, plugin = watched.device, watched.plugin
+        now = self._clock.monotonic()
+        snapshot = snapshot_of(device, plugin, watched.state, self.cadence(device), at=last.at, duration=last.duration, reachable=True, now=now)
+        watched.snapshot = snapshot
+        if announce:
+            try:
+                told = announced(
+                    replace(snapshot, at=self._clock.now()),
+                    watched.history,
+                    watched.incidents,
+                    device=device,
+                    children=watched.children,
+                    rules=plugin.rules,
+                    spec_of=lambda code: self.rules.specs[code],
+                    new_id=lambda: uuid.uuid4().hex[:12],
+                )
+            except Exception:  # noqa: BLE001 - as in a poll: the readings are shown all the same
+                logger("watch").exception("bug_in_rule", device=device.id)
+                told = {}
+            watched.incidents = {**watched.incidents, **told}
+        self._show(watched)
 
     # --- what people decide
 
@@ -394,6 +482,7 @@ class Watch:
                 watched.shown_stale = True
                 logger("watch").warning("polls_missed", device=watched.device.id, since=watched.last_poll.isoformat() if watched.last_poll else None)
                 self._show(watched)
+            self._poll_hinted(watched)
 
     def _notice_growth(self, case: Case) -> None:
         wait = tell_in(case.others_at, self._clock.now(), self.rules.cadence.interval)
@@ -429,6 +518,7 @@ class Watch:
             blocked=self._blocked(watched.device.id),
             members=self._shared.members,
             held_back=self._shared.held_back,
+            streaming=watched.streaming,
         )
         self._changed(status)
         for child in watched.children:

@@ -144,6 +144,12 @@ def kept_note(case: str, kept: Sequence[Artifact], language: str) -> str:
     return "\n".join([head, *(f"- {file.name}, {file.size} B, SHA-256 {file.sha256}" for file in kept)])
 
 
+def added_note(note: str, language: str) -> str:
+    """What is said with a file that a person fetched by hand; `note` in that person's words."""
+    head = Text("A person fetched this file from the device by hand.", "Ten plik pobrał z urządzenia człowiek, ręcznie.")[language]
+    return f"{head}\n{note}" if note else head
+
+
 def reported_note(at: datetime, deadlines: Iterable[Deadline], language: str, *, zone: str) -> str:
     """The report went to the vendor at this moment, and this is due by when."""
     site = ZoneInfo(zone)

@@ -17,6 +17,8 @@ from agent.store.database import Store
 
 _VAULT_LIMIT = 64 * 1024
 """A file of the vault is some hundred bytes long."""
+_WRITTEN_OVER = 4096
+"""Bytes of a file's first page: so much the kernel copies as a whole."""
 
 
 class StoredTrust:
@@ -74,6 +76,9 @@ class StoredMemory:
 class FileVault:
     """One 0600 file a device. Written beside and renamed, synced with its folder: after a kill it is the old one or the new one.
 
+    What need not be synced is written over the file that is there, in one call, which no kill divides: a rename makes file systems start
+    writing to the disk. After a power failure there may be a part of either.
+
     Raises StoreError: at `get` for what is there and is no file of ours (damaged, another user's), at `put` for what cannot be written.
     """
 
@@ -106,7 +111,7 @@ class FileVault:
 
     async def put(self, device: str, values: Mapping[str, str], *, synced: bool = True) -> None:
         """Ends when the file is written, also when it is cancelled meanwhile: no write of ours goes on behind a later one."""
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write, device, dict(values), synced=synced))
+        writing = asyncio.get_running_loop().run_in_executor(None, self._write, device, dict(values), synced)
         cancelled = False
         while not writing.done():
             try:
@@ -117,9 +122,11 @@ class FileVault:
             raise asyncio.CancelledError from writing.exception()
         writing.result()
 
-    def _write(self, device: str, values: dict[str, str], *, synced: bool = True) -> None:
+    def _write(self, device: str, values: dict[str, str], synced: bool) -> None:
         path = self._path(device)
         try:
+            if values and not synced and _written_over(path, json.dumps(values).encode()):
+                return
             if values:
                 self._replace(path, json.dumps(values).encode(), synced=synced)
             else:
@@ -154,6 +161,22 @@ class FileVault:
         except OSError:
             beside.unlink(missing_ok=True)
             raise
+
+
+def _written_over(path: Path, body: bytes) -> bool:
+    """Whether a file of ours was there and holds `body` now, with blanks up to its length. Raises OSError."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False  # to be written anew, which says what is wrong if that fails too
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) != 0o600 or found.st_nlink != 1 or max(found.st_size, len(body)) > _WRITTEN_OVER:
+            return False
+        whole = body.ljust(found.st_size)
+        return os.pwrite(handle, whole, 0) == len(whole)
+    finally:
+        os.close(handle)
 
 
 class PassingKeep:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Iterator
+import json
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from agent.diagnosis.plaintext import scrub
 from agent.errors import CollectError, NotSupported, Reason
 from agent.model import Check, CheckAnswer, Device, Fault, History, Snapshot, Text
 from agent.ports import EvidenceItem
 from collectors.axis import client as axis
 from collectors.axis.client import AxisClient
 from collectors.axis.firmware import track_of, version_of
+from collectors.axis.neighbours import switch_port
+from collectors.axis.parse_devices import rest_paths
 from collectors.axis.settings import settings_of
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -20,57 +23,7 @@ REPORT_TIMEOUT = 300.0
 REPORT_LIMIT = 64 * 1024 * 1024
 TEXT_LIMIT = 16 * 1024 * 1024
 LOG_TIMEOUT = 60.0
-
-# --- scrubbing --------------------------------------------------------------------------------------------------------
-
-_NAMES = rb"(?:passw|passphrase|passwd|pwd|secret|token|community|credential|privatekey|private_key|privkey|authkey|apikey|api_key|psk)[\w.\-]{0,80}"
-# Every repetition is bounded: a device may send one line of megabytes, and the time must grow with the length alone.
-_PAIR = re.compile(rb"(?im)^([ \t]{0,40}[\w.\- ]{0,120}" + _NAMES + rb"[ \t]{0,8}[=:][ \t]{0,8})(?=[^\s])[^\r\n]+")
-_QUOTED = re.compile(rb"(?i)([\"']?\b[\w.\-]{0,40}" + _NAMES + rb"[\"']?\s{0,8}[=:]\s{0,8})([\"'])(?:(?!\2)[^\r\n]){1,4096}\2")
-_IN_LINE = re.compile(rb"(?i)\b((?:password|passwd|passphrase|pwd|token|secret)\s{0,8}[=:]\s{0,8})[^\s\"'&,;]+")
-_URL = re.compile(rb"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@]{1,256}@")
-_HEADER = re.compile(rb"(?im)\b(authorization[ \t]*:[ \t]*)[^\r\n]+")
-_KEY_BEGIN = re.compile(rb"-----BEGIN ([A-Z ]{0,32}PRIVATE KEY)-----")
-SCRUB_PIECE = 16 * 1024
-"""Bytes that are searched at a time: Python's other threads, and with them all polls, stand still while one expression runs."""
-
-
-def scrub(body: bytes) -> bytes:
-    """A text of the device without what looks like a secret: values of password-like keys, private keys, accounts within URLs."""
-    return b"".join(map(_scrub_lines, _lines(_without_keys(body))))
-
-
-def _without_keys(body: bytes) -> bytes:
-    kept: list[bytes] = []
-    at = 0
-    while (begin := _KEY_BEGIN.search(body, at)) is not None:
-        kept += [body[at : begin.start()], b"-----" + begin[1] + b" removed-----"]
-        mark = b"-----END " + begin[1] + b"-----"
-        end = body.find(mark, begin.end())
-        at = len(body) if end < 0 else end + len(mark)
-    return b"".join([*kept, body[at:]])
-
-
-def _lines(body: bytes) -> Iterator[bytes]:
-    """Whole lines, as many as fit a piece. One that does not fit is no line of a log or a setting: it is left out, and that is said."""
-    at = 0
-    while at < len(body):
-        end = len(body) if len(body) - at <= SCRUB_PIECE else body.rfind(b"\n", at, at + SCRUB_PIECE) + 1
-        if end:
-            yield body[at:end]
-        else:
-            end = body.find(b"\n", at) + 1 or len(body)
-            yield b"(a line of %d bytes is left out)\n" % (end - at)
-        at = end
-
-
-def _scrub_lines(body: bytes) -> bytes:
-    body = _HEADER.sub(rb"\1***", body)
-    body = _URL.sub(rb"\1***@", body)
-    body = _PAIR.sub(rb"\1***", body)
-    body = _QUOTED.sub(rb"\1\2***\2", body)
-    return _IN_LINE.sub(rb"\1***", body)
-
+LLDP_LIMIT = 1024 * 1024
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
@@ -145,6 +98,40 @@ async def _health(client: AxisClient) -> AsyncGenerator[bytes, None]:
             yield f"not read: {error.detail}\n".encode()
     if not answered:
         raise NotSupported("none of the health interfaces answered")
+    yield f"\n== POST {axis.FIRMWARE} status\n".encode()
+    try:
+        yield _laid_out(await client.json_api(axis.FIRMWARE, "status", account=client.service_account))
+    except CollectError as error:
+        yield f"not read: {error.detail}\n".encode()
+
+
+async def _audit_log(client: AxisClient) -> AsyncGenerator[bytes, None]:
+    """Its newest lines: who logged in, what was changed; AXIS OS 12 (documented)."""
+    async for piece in client.stream(axis.AUDIT_LOG, account=client.service_account, limit=TEXT_LIMIT, timeout=LOG_TIMEOUT):
+        yield piece
+
+
+async def _neighbours(client: AxisClient) -> AsyncGenerator[bytes, None]:
+    """What the device knows of the switch it hangs on. Which path it has for that, it says itself; the answers were never seen."""
+    account = client.service_account
+    paths = client.known.rest or rest_paths(await client.rest(axis.DISCOVER))
+    root = paths.get("lldp")
+    if root is None:
+        raise NotSupported(f"{axis.DISCOVER} does not list lldp")
+    answers: dict[str, object] = {}
+    trouble: CollectError | None = None
+    for path in (f"{root}/neighbors", root):
+        try:
+            answers[path] = await client.rest(path, account=account)
+        except CollectError as error:
+            trouble = trouble or error
+    if not answers and trouble is not None:
+        raise trouble
+    yield _laid_out(answers)
+
+
+def _laid_out(value: object) -> bytes:
+    return json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 EVIDENCE = (
@@ -179,6 +166,28 @@ EVIDENCE = (
         light=True,
         check=is_text,
         scrub=scrub,
+    ),
+    EvidenceItem(
+        name="auditlog.txt",
+        media_type="text/plain",
+        fetch=_audit_log,
+        limit=TEXT_LIMIT,
+        timeout=LOG_TIMEOUT,
+        account="service",
+        light=True,
+        check=is_text,
+        scrub=scrub,
+    ),
+    EvidenceItem(
+        name="lldp.json",
+        media_type="application/json",
+        fetch=_neighbours,
+        limit=LLDP_LIMIT,
+        timeout=LOG_TIMEOUT,
+        account="service",
+        light=True,
+        scrub=scrub,
+        says=switch_port,
     ),
     EvidenceItem(
         name="parameters.txt",

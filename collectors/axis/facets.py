@@ -9,22 +9,29 @@ from agent.ports import Facet
 from collectors.axis import client as axis
 from collectors.axis import parse, parse_snmp, parse_storage
 from collectors.axis.client import AxisClient
+from collectors.axis.facets_health import DISCOVERY_FACETS, HEALTH_FACETS
+from collectors.axis.parse_devices import Met, met
 
 MINUTE, OFTEN, HOURLY = 60.0, 300.0, 3600.0
 
 
-async def _identity(client: AxisClient) -> dict[str, Any]:
+def _met(client: AxisClient, payload: dict[str, Any] | str) -> Met:
+    client.known.meet(payload)
+    return Met(payload=payload, calls_told=client.known.calls_decide)
+
+
+async def _identity(client: AxisClient) -> Met:
     try:
-        return await client.json_api(axis.BASIC_DEVICE_INFO, "getAllUnrestrictedProperties", account="")
+        return _met(client, await client.json_api(axis.BASIC_DEVICE_INFO, "getAllUnrestrictedProperties", account=""))
     except Forbidden as error:
         raise NotSupported(f"not without an account: {error.detail}") from error
 
 
-async def _identity_account(client: AxisClient) -> dict[str, Any] | str:
+async def _identity_account(client: AxisClient) -> Met:
     try:
-        return await client.json_api(axis.BASIC_DEVICE_INFO, "getAllProperties")
+        return _met(client, await client.json_api(axis.BASIC_DEVICE_INFO, "getAllProperties"))
     except NotSupported:
-        return await client.param(*axis.IDENTITY_GROUPS)
+        return _met(client, await client.param(*axis.IDENTITY_GROUPS))
 
 
 async def _readiness(client: AxisClient) -> parse.Timed:
@@ -78,6 +85,7 @@ FACETS = (
         parse=parse.readiness,
         what="whether it has started, needs setup; uptime and boot id",
         endpoint="POST systemready.cgi systemready",
+        since="10.12; uptime and boot id from 11.11",
         account="",
     ),
     Facet(
@@ -85,9 +93,10 @@ FACETS = (
         source="http",
         every=HOURLY,
         fetch=_identity,
-        parse=parse.identity,
+        parse=met,
         what="model, serial number, firmware",
         endpoint="POST basicdeviceinfo.cgi getAllUnrestrictedProperties",
+        since="later than 8.45",
         account="",
         decides_use=True,
     ),
@@ -96,12 +105,14 @@ FACETS = (
         source="http",
         every=HOURLY,
         fetch=_identity_account,
-        parse=parse.identity_account,
+        parse=met,
         what="the same with an account: AXIS OS 8.40 and 8.45; before that from the parameters",
         endpoint="POST basicdeviceinfo.cgi getAllProperties, else GET param.cgi?action=list&group=root.Brand,root.Properties.Firmware,root.Properties.System",
+        since="8.40; its parameters 5.0",
         fallback_for="identity",
         decides_use=True,
     ),
+    *DISCOVERY_FACETS,
     Facet(
         name="temperatures",
         source="http",
@@ -110,6 +121,7 @@ FACETS = (
         parse=parse.temperatures,
         what="temperatures, fans, heaters",
         endpoint="GET temperaturecontrol.cgi?action=statusall",
+        since="10.12, and older ones that do not list it",
     ),
     Facet(
         name="temperature_limits",
@@ -128,6 +140,7 @@ FACETS = (
         parse=parse_storage.disks,
         what="state, size and free space of SD card and network share",
         endpoint="GET disks/list.cgi?diskid=all",
+        since="5.40",
     ),
     Facet(
         name="storage_config",
@@ -146,6 +159,7 @@ FACETS = (
         parse=parse_storage.disk_health,
         what="wear, own check and temperature of the storage media",
         endpoint="GET disks/gethealth.cgi",
+        since="7.20; temperature and own check from 9.50",
     ),
     Facet(
         name="firmware",
@@ -155,8 +169,10 @@ FACETS = (
         parse=parse.firmware_status,
         what="what started it last, whether an upgrade is committed",
         endpoint="POST firmwaremanagement.cgi status",
+        since="9.80",
         account="service",
     ),
+    *HEALTH_FACETS,
     Facet(
         name="snmp_system",
         source="snmp",
@@ -173,7 +189,7 @@ FACETS = (
         every=OFTEN,
         fetch=_snmp_health,
         parse=parse_snmp.video_mib,
-        what="power supplies, fans, temperatures, storage",
+        what="power supplies, fans, temperatures, storage, casing, video and audio signals",
         endpoint="WALK AXIS-VIDEO-MIB 1.3.6.1.4.1.368.4.1",
         account="snmp",
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from agent.model import FaultSpec, Severity, Text
+from collectors.axis.faults_events import EVENT_FAULTS
+from collectors.axis.faults_health import HEALTH_FAULTS, HEALTH_SHOWN_BY
 
 NOT_READY = "axis.not_ready"
 NEEDS_SETUP = "axis.needs_setup"
@@ -142,6 +144,8 @@ FAULTS = (
         hold=0.0,
         ticket=False,
     ),
+    *EVENT_FAULTS,
+    *HEALTH_FAULTS,
 )
 
 SHOWN_BY = {
@@ -161,5 +165,7 @@ SHOWN_BY = {
     POWER_SUPPLY_FAILED: ("snmp_health",),
     STORAGE_FAILED: ("storage", "storage_health", "snmp_health"),
     STORAGE_WORN: ("storage_health",),
+    **{spec.code: () for spec in EVENT_FAULTS},
+    **HEALTH_SHOWN_BY,
 }
-"""Which facets' answers show a fault: the slowest of them gives the published detection time."""
+"""Which facets' answers show a fault: the slowest of them gives the published detection time. What only the event stream tells is there at every poll."""

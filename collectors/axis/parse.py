@@ -22,7 +22,8 @@ from agent.ports import FacetData
 MAX_UPTIME = 50 * 365 * 86400.0
 _SERIAL = re.compile(r"[0-9A-F]{12}")
 _SPEAKS = re.compile(r"speaker|intercom|door ?(?:station|phone)|audio|horn", re.IGNORECASE)
-_THERMAL = re.compile(r"(?:^|\.)(Sensor|Heater|Fan)\.([A-Za-z]{1,8}\d{1,4})\.(\w{1,32})$")
+_FLAGS = {**dict.fromkeys(("yes", "true", "1", "on"), True), **dict.fromkeys(("no", "false", "0", "off"), False)}
+_THERMAL = re.compile(r"(?:[\w.-]{0,150}\.)??(Sensor|Heater|Fan)\.([A-Za-z]{1,8}\d{1,4})\.(\w{1,32})")
 _KEY = re.compile(r"[\w.-]{1,200}")
 _ERROR_LINE = re.compile(r"^\s*#\s*Error\b", re.IGNORECASE)
 
@@ -40,18 +41,17 @@ class Timed:
 
 def word(value: object, limit: int = 128) -> str:
     """A short text of the device without control characters; '' for anything that is no text."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return ""
-    text = str(value)[: 4 * limit]
+    if not isinstance(value, str):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return ""
+        value = str(value)
+    text = value[: 4 * limit]
     return (text if text.isprintable() else "".join(c for c in text if c.isprintable())).strip()[:limit]
 
 
 def flag(value: object) -> bool | None:
     """A yes or a no in any of the spellings devices use; None for anything else."""
-    said = str(value).strip().lower() if isinstance(value, (bool, int, str)) else ""
-    if said in {"yes", "true", "1", "on"}:
-        return True
-    return False if said in {"no", "false", "0", "off"} else None
+    return _FLAGS.get(str(value).strip().lower()) if isinstance(value, (int, str)) else None
 
 
 def number(value: object) -> float | None:
@@ -88,8 +88,7 @@ def parameters(text: str) -> dict[str, str]:
 
 def parameter_errors(text: str) -> bool:
     """Whether param.cgi answered nothing but `# Error` lines: the device has none of these groups."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return bool(lines) and all(_ERROR_LINE.match(line) for line in lines)
+    return text.lstrip().startswith("#") and all(_ERROR_LINE.match(line) for line in text.splitlines() if line.strip())
 
 
 def _data(payload: object, what: str) -> Mapping[str, Any]:
@@ -110,7 +109,7 @@ def axis_serial(value: str) -> str:
 
 def axis_mac(serial: str) -> str:
     """The MAC address, which an Axis serial number is, as `b8:a4:4f:00:00:01`; '' when the serial number has another form."""
-    return ":".join(serial[i : i + 2] for i in range(0, 12, 2)).lower() if _SERIAL.fullmatch(serial) else ""
+    return bytes.fromhex(serial).hex(":") if _SERIAL.fullmatch(serial) else ""
 
 
 def _identity(*, brand: str, model: str, short: str, kind: str, serial: str, firmware: str, hardware: str) -> FacetData:
@@ -214,21 +213,28 @@ def firmware_status(payload: object) -> FacetData:
 def _thermal(text: str) -> dict[str, dict[str, dict[str, str]]]:
     """Kind → id → field → value, in the order of the answer. Raises BadPayload when nothing of it is there."""
     parts: dict[str, dict[str, dict[str, str]]] = {"Sensor": {}, "Heater": {}, "Fan": {}}
-    for key, value in parameters(text).items():
-        found = _THERMAL.search(key)
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        found = _THERMAL.fullmatch(key.strip()) if equals else None
         if found:
             kind, ident, field = found.groups()
-            parts[kind].setdefault(ident, {})[field] = value
+            fields = parts[kind].get(ident)
+            if fields is None:
+                fields = parts[kind][ident] = {}
+            fields[field] = value.strip()
     if not any(parts.values()):
+        parameters(text)  # raises, where there is no such line at all
         raise BadPayload("no sensor, heater or fan in the answer")
     return parts
 
 
 def _sensor_names(sensors: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """Id → the name it is known by: the device's own, with the id where two share one; the id where it has none."""
-    names = {ident: word(fields.get("Name"), 64) for ident, fields in sensors.items()}
+    names = {ident: word(fields.get("Name"), 64) or ident for ident, fields in sensors.items()}
+    if len(set(names.values())) == len(names):
+        return names
     times = Counter(names.values())
-    return {ident: ident if not name else f"{name} ({ident})" if times[name] > 1 else name for ident, name in names.items()}
+    return {ident: f"{name} ({ident})" if times[name] > 1 and name != ident else name for ident, name in names.items()}
 
 
 def temperatures(text: str) -> FacetData:
@@ -241,21 +247,23 @@ def temperatures(text: str) -> FacetData:
     names = _sensor_names(parts["Sensor"])
     for ident, fields in parts["Sensor"].items():
         name, raw = names[ident], word(fields.get("Celsius"))
-        fahrenheit = number(fields.get("Fahrenheit"))
-        value = celsius(number(raw))
-        if value is None and number(raw) is None and fahrenheit is not None:
-            value = celsius((fahrenheit - 32) / 1.8)
+        said = number(raw)
+        if said is None:
+            fahrenheit = number(fields.get("Fahrenheit"))
+            said = (fahrenheit - 32) / 1.8 if fahrenheit is not None else None
+        value = celsius(said)
         if value is not None:
             readings.append(Reading(metric="latarnik_device_temperature_celsius", value=value, labels=(name,), component=name, raw=raw))
         state = "ok" if value is not None else UNKNOWN
         components.append(Component(kind="sensor", key=name, name=name, state=state, raw=raw))
-    for kind, ident, fields in ((k, i, f) for k in ("Heater", "Fan") for i, f in parts[k].items()):
-        raw = word(fields.get("Status"))
-        working = _working(raw)
-        if working is not None:
-            readings.append(Reading(metric=f"latarnik_device_{kind.lower()}_ok", value=float(working), labels=(ident,), component=ident, raw=raw))
-        state = UNKNOWN if working is None else "ok" if working else "failed"
-        components.append(Component(kind=kind.lower(), key=ident, name=ident, state=state, raw=raw))
+    for kind, of_kind, metric in (("heater", parts["Heater"], "latarnik_device_heater_ok"), ("fan", parts["Fan"], "latarnik_device_fan_ok")):
+        for ident, fields in of_kind.items():
+            raw = word(fields.get("Status"))
+            working = _working(raw)
+            if working is not None:
+                readings.append(Reading(metric=metric, value=float(working), labels=(ident,), component=ident, raw=raw))
+            state = UNKNOWN if working is None else "ok" if working else "failed"
+            components.append(Component(kind=kind, key=ident, name=ident, state=state, raw=raw))
     return FacetData(readings=tuple(readings), components=tuple(components))
 
 

@@ -13,6 +13,7 @@ from agent.model import Component, Identity, Reading
 from agent.model.reading import UNKNOWN
 from agent.ports import FacetData
 from collectors.axis.parse import Timed, axis_mac, boot_time, celsius, word
+from collectors.axis.parse_signals import CPU_UTILIZATION, signals
 
 SYS_DESCR = "1.3.6.1.2.1.1.1.0"
 SYS_UPTIME = "1.3.6.1.2.1.1.3.0"
@@ -22,18 +23,21 @@ IF_PHYS_ADDRESS = "1.3.6.1.2.1.2.2.1.6.2"
 SYSTEM = (SYS_DESCR, SYS_UPTIME, SYS_NAME, IF_PHYS_ADDRESS)
 VIDEO_MIB = "1.3.6.1.4.1.368.4.1"
 
-_ROW = re.compile(re.escape(VIDEO_MIB) + r"\.([0-9]+\.[0-9]+\.[0-9]+)\.([0-9]+(?:\.[0-9]+)*)")
+_ROW = re.compile(r"\.*" + re.escape(VIDEO_MIB) + r"\.([0-9]+\.[0-9]+\.[0-9]+)\.([0-9]+(?:\.[0-9]+)*)")
+_MAC = re.compile(r"[0-9A-F]{12}")
+_NO_MAC = re.compile(r"^0x|[\s:.-]")
 _OUIS = ("00408C", "ACCC8E", "B8A44F", "E82725")
 _TYPES = {
-    "supply": {1: "common", 2: "internal", 3: "external"},
-    "fan": {1: "common", 2: "housing", 3: "rack", 4: "cpu"},
-    "sensor": {1: "common", 2: "housing", 3: "rack", 4: "cpu"},
+    "supply": {"1": "common", "2": "internal", "3": "external"},
+    "fan": {"1": "common", "2": "housing", "3": "rack", "4": "cpu"},
+    "sensor": {"1": "common", "2": "housing", "3": "rack", "4": "cpu"},
 }
 _TABLES = {"1.1.3": "supply", "2.1.3": "fan", "3.1.3": "sensor"}
 _METRICS = {"supply": "latarnik_axis_power_supply_ok", "fan": "latarnik_device_fan_ok", "sensor": "latarnik_axis_temperature_sensor_ok"}
 _STATUS = {1: "ok", 2: "failure", 3: "outOfBoundary"}
 """3 is of temperature sensors alone: the sensor works, and what it measures is beyond the device's limits."""
 _VALUES = "3.1.4"
+_SCALARS = {f"{VIDEO_MIB}.{CPU_UTILIZATION}": (CPU_UTILIZATION, "")}
 _STORAGE_NAME, _STORAGE_DISRUPTION = "8.1.2", "8.1.3"
 
 
@@ -69,7 +73,7 @@ def system(raw: Timed) -> FacetData:
         vendor="AXIS" if axis else "",
         serial=mac,
         model=fields[0][5:].strip() if axis else "",
-        firmware=fields[2] if axis and re.match(r"\d", fields[2]) else "",
+        firmware=fields[2] if axis and fields[2][0].isdecimal() else "",
         hardware=fields[4] if axis and len(fields) > 4 else "",
         mac=axis_mac(mac),
         name=_text(told.get(SYS_NAME)),
@@ -79,9 +83,9 @@ def system(raw: Timed) -> FacetData:
 
 def _mac(value: object) -> str:
     """12 hex digits of an address in Axis' ranges, or ''."""
-    found = value.hex() if isinstance(value, bytes) and len(value) == 6 else re.sub(r"^0x|[\s:.-]", "", _text(value))
+    found = value.hex() if isinstance(value, bytes) and len(value) == 6 else _NO_MAC.sub("", _text(value))
     found = found.upper()
-    return found if re.fullmatch(r"[0-9A-F]{12}", found) and found.startswith(_OUIS) else ""
+    return found if found.startswith(_OUIS) and _MAC.fullmatch(found) else ""
 
 
 def video_mib(rows: Sequence[tuple[str, object]]) -> FacetData:
@@ -111,6 +115,7 @@ def video_mib(rows: Sequence[tuple[str, object]]) -> FacetData:
         key = f"sensor {_part('sensor', index)}"
         if warm is not None:
             readings.append(Reading(metric="latarnik_device_temperature_celsius", value=warm, labels=(key,), component=key, raw=str(degrees)))
+    readings += signals(table)
     names = table.get(_STORAGE_NAME, {})
     facts = {
         f"snmp.storage.{_text(names.get(index)) or f'storage {index}'}": str(value)
@@ -124,12 +129,11 @@ def _split(row: object) -> tuple[str, str]:
     """(column, index) below the MIB, as ('3.1.4', '1.3'); ('', '') for anything that is not a row of it."""
     if not (isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str)):
         return "", ""
-    oid = row[0].lstrip(".")
-    found = _ROW.fullmatch(oid)
-    return (found[1], found[2]) if found else ("", "")
+    found = _ROW.fullmatch(row[0])
+    return (found[1], found[2]) if found else _SCALARS.get(row[0], ("", ""))
 
 
 def _part(kind: str, index: str) -> str:
     head, _, number = index.partition(".")
-    name = _TYPES[kind].get(int(head)) if len(head) < 9 else None
+    name = _TYPES[kind].get(head)
     return f"{name}.{number}" if name and number else index

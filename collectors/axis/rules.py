@@ -13,6 +13,8 @@ from datetime import timedelta
 
 from agent.model import Component, Device, Fault, Healthy, History, Judgement, Reading, Severity, Snapshot
 from collectors.axis import faults as code
+from collectors.axis.rules_events import EVENT_RULES
+from collectors.axis.rules_health import HEALTH_RULES
 from collectors.axis.settings import settings_of
 
 REBOOT_LOOP = 3
@@ -27,6 +29,9 @@ OUT_OF_BOUNDARY = "outOfBoundary"
 WARM = 20.0
 """A sensor that the device calls out of its limits is too hot above this, too cold below: no limit of a product lies on the wrong side of it."""
 
+_FINE = {name: Healthy(code=name) for name in (code.NOT_READY, code.NEEDS_SETUP, "device.rebooted", "device.rebooting", code.CRASHED, code.PENDING_COMMIT)}
+"""Of the device as a whole."""
+
 
 def _starting(snapshot: Snapshot) -> bool:
     return snapshot.facts.get("ready") == "no"
@@ -39,7 +44,7 @@ def not_ready(snapshot: Snapshot, _history: History, _device: Device) -> Iterato
     """It answers, and says it has not finished starting."""
     ready = snapshot.facts.get("ready")
     if ready == "yes":
-        yield Healthy(code=code.NOT_READY)
+        yield _FINE[code.NOT_READY]
     elif ready == "no":
         yield Fault(
             code=code.NOT_READY, severity=Severity.CRITICAL, summary="The device says it is not ready", proof=tuple(snapshot.of("latarnik_device_ready"))
@@ -50,7 +55,7 @@ def needs_setup(snapshot: Snapshot, _history: History, _device: Device) -> Itera
     """It has no password: new, or reset to factory default."""
     setup = snapshot.facts.get("needs_setup")
     if setup == "no":
-        yield Healthy(code=code.NEEDS_SETUP)
+        yield _FINE[code.NEEDS_SETUP]
     elif setup == "yes":
         summary = "The device has no password yet: it is new or was reset to factory default"
         yield Fault(code=code.NEEDS_SETUP, severity=Severity.CRITICAL, summary=summary, proof=tuple(snapshot.of("latarnik_axis_needs_setup")))
@@ -82,11 +87,11 @@ def rebooted(snapshot: Snapshot, history: History, _device: Device) -> Iterator[
         summary = "The device started again since the last poll"
         yield Fault(code="device.rebooted", severity=Severity.INFO, summary=summary, proof=tuple(snapshot.of("latarnik_device_boot_timestamp_seconds")))
     else:
-        yield Healthy(code="device.rebooted")
+        yield _FINE["device.rebooted"]
     if recent >= REBOOT_LOOP:
         yield Fault(code="device.rebooting", severity=Severity.CRITICAL, summary=f"The device restarted {recent} times within 24 hours")
     else:
-        yield Healthy(code="device.rebooting")
+        yield _FINE["device.rebooting"]
 
 
 def crashed(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
@@ -98,7 +103,7 @@ def crashed(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[
     if source is not None and "crash" in source:
         yield Fault(code=code.CRASHED, severity=Severity.WARNING, summary="The device restarted after a crash, by its own account")
     elif source is not None:
-        yield Healthy(code=code.CRASHED)
+        yield _FINE[code.CRASHED]
 
 
 def pending_commit(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
@@ -108,7 +113,7 @@ def pending_commit(snapshot: Snapshot, _history: History, _device: Device) -> It
             summary = f"Firmware {snapshot.identity.firmware or 'of unknown version'} is not committed and may roll back"
             yield Fault(code=code.PENDING_COMMIT, severity=Severity.WARNING, summary=summary, proof=(reading,))
         else:
-            yield Healthy(code=code.PENDING_COMMIT)
+            yield _FINE[code.PENDING_COMMIT]
 
 
 # --- temperatures -----------------------------------------------------------------------------------------------------
@@ -118,49 +123,64 @@ def temperatures(snapshot: Snapshot, history: History, _device: Device) -> Itera
     """Each sensor against the device's own limits; where the device states none it is not judged."""
     if _starting(snapshot):
         return
-    limits = {reading.labels: reading for reading in snapshot.of("latarnik_device_temperature_limit_celsius")}
     values = {reading.labels[0]: reading for reading in snapshot.of("latarnik_device_temperature_celsius")}
-    for sensor, reading in values.items():
-        for name, level, severity in ((code.TEMPERATURE_HIGH, "high", Severity.CRITICAL), (code.TEMPERATURE_LOW, "low", Severity.WARNING)):
-            limit = limits.get((sensor, level))
-            if limit is None or limit.value is None or reading.value is None:
-                continue
-            if reading.value >= limit.value if level == "high" else reading.value <= limit.value:
-                summary = f"Sensor {sensor} is at {reading.value:g} °C, the device's own limit is {limit.value:g} °C"
-                part = snapshot.component(reading.component)
-                yield Fault(code=name, component=sensor, severity=severity, summary=summary, proof=(reading, limit), part=part)
-            else:
-                yield Healthy(code=name, component=sensor)
-    by_http = bool(limits) or _judged_before(history, (code.TEMPERATURE_HIGH, code.TEMPERATURE_LOW), not_of="sensor ")
-    for status in snapshot.of("latarnik_axis_temperature_sensor_ok"):
-        yield from _snmp_sensor(snapshot, status, values.get(status.component), by_http=by_http)
+    by_http = False
+    for limit in snapshot.of("latarnik_device_temperature_limit_celsius"):
+        by_http = True
+        sensor, level = limit.labels
+        reading = values.get(sensor)
+        if reading is None or limit.value is None or reading.value is None:
+            continue
+        high = level == "high"
+        name = code.TEMPERATURE_HIGH if high else code.TEMPERATURE_LOW
+        if reading.value >= limit.value if high else reading.value <= limit.value:
+            summary = f"Sensor {sensor} is at {reading.value:g} °C, the device's own limit is {limit.value:g} °C"
+            part = snapshot.component(reading.component)
+            severity = Severity.CRITICAL if high else Severity.WARNING
+            yield Fault(code=name, component=sensor, severity=severity, summary=summary, proof=(reading, limit), part=part)
+        else:
+            yield Healthy(code=name, component=sensor)
+    statuses = list(snapshot.of("latarnik_axis_temperature_sensor_ok"))
+    if not by_http and any(status.raw == OUT_OF_BOUNDARY for status in statuses):
+        by_http = _judged_before(history, (code.TEMPERATURE_HIGH, code.TEMPERATURE_LOW), not_of="sensor ")
+    for status in statuses:
+        key = status.component
+        if not status.value:
+            yield _sensor_failed(snapshot, status, values.get(key))
+            continue
+        yield Healthy(code=code.SENSOR_FAILED, component=key)
+        if status.raw != OUT_OF_BOUNDARY:
+            yield Healthy(code=code.TEMPERATURE_HIGH, component=key)
+            yield Healthy(code=code.TEMPERATURE_LOW, component=key)
+        elif not by_http:
+            yield _out_of_limits(snapshot, status, values.get(key))
 
 
-def _snmp_sensor(snapshot: Snapshot, status: Reading, value: Reading | None, *, by_http: bool) -> Iterator[Judgement]:
-    """A sensor as SNMP tells it: it works, is itself broken, or is beyond limits that SNMP does not name."""
-    key, part = status.component, snapshot.component(status.component)
-    proof = (status,) if value is None else (status, value)
-    if not status.value:
-        yield Fault(
-            code=code.SENSOR_FAILED, component=key, severity=Severity.WARNING, summary=f"Temperature {key} reports a failure of its own", proof=proof, part=part
-        )
-        return
-    yield Healthy(code=code.SENSOR_FAILED, component=key)
-    if status.raw != OUT_OF_BOUNDARY:
-        yield Healthy(code=code.TEMPERATURE_HIGH, component=key)
-        yield Healthy(code=code.TEMPERATURE_LOW, component=key)
-    elif not by_http:
-        degrees = value.value if value is not None else None
-        cold = degrees is not None and degrees < WARM
-        at = f"at {degrees:g} °C" if degrees is not None else "at a value it does not name"
-        yield Fault(
-            code=code.TEMPERATURE_LOW if cold else code.TEMPERATURE_HIGH,
-            component=key,
-            severity=Severity.WARNING if cold else Severity.CRITICAL,
-            summary=f"Temperature {key} is out of the device's limits, {at}",
-            proof=proof,
-            part=part,
-        )
+def _sensor_failed(snapshot: Snapshot, status: Reading, value: Reading | None) -> Fault:
+    """SNMP says that the sensor itself is broken."""
+    return Fault(
+        code=code.SENSOR_FAILED,
+        component=status.component,
+        severity=Severity.WARNING,
+        summary=f"Temperature {status.component} reports a failure of its own",
+        proof=(status,) if value is None else (status, value),
+        part=snapshot.component(status.component),
+    )
+
+
+def _out_of_limits(snapshot: Snapshot, status: Reading, value: Reading | None) -> Fault:
+    """SNMP says that it is beyond limits, which it does not name."""
+    degrees = value.value if value is not None else None
+    cold = degrees is not None and degrees < WARM
+    at = f"at {degrees:g} °C" if degrees is not None else "at a value it does not name"
+    return Fault(
+        code=code.TEMPERATURE_LOW if cold else code.TEMPERATURE_HIGH,
+        component=status.component,
+        severity=Severity.WARNING if cold else Severity.CRITICAL,
+        summary=f"Temperature {status.component} is out of the device's limits, {at}",
+        proof=(status,) if value is None else (status, value),
+        part=snapshot.component(status.component),
+    )
 
 
 def _judged_before(history: History, codes: Iterable[str], *, not_of: str) -> bool:
@@ -174,7 +194,8 @@ def _judged_before(history: History, codes: Iterable[str], *, not_of: str) -> bo
 def fans(snapshot: Snapshot, history: History, _device: Device) -> Iterator[Judgement]:
     """Fans, by HTTP where it lists any."""
     found = list(snapshot.of("latarnik_device_fan_ok"))
-    by_http = _judged_before(history, (code.FAN_FAILED,), not_of="fan ") or any(not r.component.startswith("fan ") for r in found)
+    failing = any(not r.value and r.component.startswith("fan ") for r in found)
+    by_http = failing and (_judged_before(history, (code.FAN_FAILED,), not_of="fan ") or any(not r.component.startswith("fan ") for r in found))
     for judgement in _parts(snapshot, found, code.FAN_FAILED, Severity.CRITICAL, "Fan"):
         if by_http and isinstance(judgement, Fault) and judgement.component.startswith("fan "):
             continue
@@ -213,19 +234,19 @@ def storage(snapshot: Snapshot, history: History, device: Device) -> Iterator[Ju
     checks = {reading.component: reading for reading in snapshot.of("latarnik_axis_storage_self_check_ok")}
     listed = {reading.component: reading for reading in snapshot.of("latarnik_axis_storage_status")}
     for disk, reading in listed.items():
-        part, check = snapshot.component(disk), checks.get(disk)
+        check = checks.get(disk)
         if reading.state == "ok" and check is not None and not check.value:
-            yield _lost(disk, "it fails its own check", part, (reading, check))
+            yield _lost(disk, "it fails its own check", snapshot.component(disk), (reading, check))
         elif reading.state == "ok":
             yield Healthy(code=code.STORAGE_FAILED, component=disk)
         elif reading.state == "failed":
-            yield _lost(disk, "the device says it failed", part, (reading,))
+            yield _lost(disk, "the device says it failed", snapshot.component(disk), (reading,))
         elif reading.state in ("disconnected", "connected", "locked_out"):
             why = _expected(disk, snapshot, history, device)
             if why:
-                yield _lost(disk, f"it is {reading.raw or reading.state}, and {why}", _missing(part), (reading,))
+                yield _lost(disk, f"it is {reading.raw or reading.state}, and {why}", _missing(snapshot.component(disk)), (reading,))
     if snapshot.ok("storage"):
-        for disk in _known_disks(history, device) - set(listed):
+        for disk in _known_disks(history, device) - listed.keys():
             why = _expected(disk, snapshot, history, device)
             if why:
                 yield _lost(disk, f"the device no longer lists it, and {why}", _missing(history.components.get(disk)), ())
@@ -254,19 +275,23 @@ def _known_disks(history: History, device: Device) -> set[str]:
 
 def _expected(disk: str, snapshot: Snapshot, history: History, device: Device) -> str:
     """Why this disk should be there, or ''."""
-    facts = {**history.facts, **snapshot.facts}
     if disk in settings_of(device.settings).expect_storage:
         return "the configuration expects it"
-    if facts.get(f"storage.{disk}.enabled") == "no":
+    if _fact(f"storage.{disk}.enabled", snapshot, history) == "no":
         return ""
     seen = history.components.get(disk)
     if f"{code.STORAGE_FAILED}/{disk}" in history.healthy or (seen is not None and seen.state == "ok"):
         return "it worked before"
-    if facts.get(f"storage.{disk}.set_up") == "yes":
+    if _fact(f"storage.{disk}.set_up", snapshot, history) == "yes":
         return "it is set up on the device"
-    if facts.get(f"storage.{disk}.encrypted") == "yes":
+    if _fact(f"storage.{disk}.encrypted", snapshot, history) == "yes":
         return "its encryption is set up on the device"
     return ""
+
+
+def _fact(name: str, snapshot: Snapshot, history: History) -> str | None:
+    """As this poll says it, else as the last one did."""
+    return snapshot.facts.get(name, history.facts.get(name))
 
 
 def _missing(part: Component | None) -> Component | None:
@@ -296,4 +321,18 @@ def storage_worn(snapshot: Snapshot, _history: History, _device: Device) -> Iter
 
 Rule = Callable[[Snapshot, History, Device], Iterable[Judgement]]
 
-RULES: tuple[Rule, ...] = (not_ready, needs_setup, rebooted, crashed, pending_commit, temperatures, fans, heaters, power_supplies, storage, storage_worn)
+RULES: tuple[Rule, ...] = (
+    not_ready,
+    needs_setup,
+    rebooted,
+    crashed,
+    pending_commit,
+    temperatures,
+    fans,
+    heaters,
+    power_supplies,
+    storage,
+    storage_worn,
+    *HEALTH_RULES,
+    *EVENT_RULES,
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from collectors.axis.firmware import track_of, version_of
@@ -12,6 +14,10 @@ class AxisSettings(BaseModel):
 
     `pictures`: the server report may hold a picture of what the camera sees.
     `expect_storage`: disk ids (`SD_DISK`, `NetworkShare`) that must be there and work, also if we never saw them work.
+    `events`: keep a stream open on which the device says at once what happens; about 300 kB of memory a device.
+    `expect_apps`: applications that must be installed and run, also if we never saw them run, by the name the device has for them (`vmd`).
+    `recorder`: IP address of the recorder that must take this camera's picture at all times.
+    `expect_recording`: the device records on its own storage all the time. `expect_day_night`: its day and night mode follows daylight.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -19,6 +25,11 @@ class AxisSettings(BaseModel):
     firmware: dict[str, str] = {}
     pictures: bool = False
     expect_storage: list[str] = []
+    events: bool = True
+    expect_apps: list[str] = []
+    recorder: str = ""
+    expect_recording: bool = False
+    expect_day_night: bool = False
 
     @field_validator("firmware")
     @classmethod
@@ -36,6 +47,21 @@ class AxisSettings(BaseModel):
         if any(not disk.strip() for disk in value):
             raise ValueError("a disk id is empty: write the ids the device uses, for example SD_DISK or NetworkShare")
         return value
+
+    @field_validator("expect_apps")
+    @classmethod
+    def _apps(cls, value: list[str]) -> list[str]:
+        if any(not name.strip() for name in value):
+            raise ValueError("the name of an application is empty: write the names the device uses, for example vmd")
+        return value
+
+    @field_validator("recorder")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ip_address(value)) if value else ""
+        except ValueError:
+            raise ValueError(f"{value!r} is no IP address: devices name who takes their picture by its address") from None
 
 
 def settings_of(settings: object) -> AxisSettings:

@@ -51,7 +51,9 @@ class PolyCollector:
 
     @asynccontextmanager
     async def open(self, device: Device) -> AsyncIterator[PolySession]:
-        session = self._sessions.setdefault(device.id, ManagementSession(device, self._services))
+        session = self._sessions.get(device.id)
+        if session is None:
+            session = self._sessions[device.id] = ManagementSession(device, self._services)
         session.device = device
         async with self._transports.http(device) as http, visiting(session, http) as visit, self._transports.ssh(device) as ssh:
             client = PolyClient(device=device, session=session, visit=visit, ssh=ssh, clock=self._services.clock)

@@ -6,7 +6,7 @@ The order matters: `system` first, because it says whether the codec is starting
 from __future__ import annotations
 
 from agent.errors import Busy, CollectError, NotSupported, Reason
-from agent.ports import Facet
+from agent.ports import Facet, FacetData
 from collectors.poly import cli, parse, use
 from collectors.poly.client import DEVICES, PolyClient
 from collectors.poly.lenient import is_null
@@ -16,7 +16,12 @@ SETTLED = 600.0
 """Seconds after a start in which an endpoint that is missing counts as not yet there. A start takes about 3 minutes."""
 
 
-async def _system(client: PolyClient) -> parse.Timed:
+def _as_read(data: FacetData) -> FacetData:
+    """For what is parsed where it is fetched, because the rest of the visit depends on what it says."""
+    return data
+
+
+async def _system(client: PolyClient) -> FacetData:
     client.starting = None
     try:
         text = await client.get("/rest/system")
@@ -35,19 +40,19 @@ async def _system(client: PolyClient) -> parse.Timed:
     state = next((r.state for r in data.readings if r.metric == STATE), "")
     boot = next((r.value for r in data.readings if r.metric == BOOT and r.value is not None), 0.0)
     client.starting = state in ("initializing", "updating", "shutting_down") or raw.at.timestamp() - boot < SETTLED
-    return raw
+    return data
 
 
-async def _use(client: PolyClient) -> use.UseAnswers:
+async def _use(client: PolyClient) -> FacetData:
     mode = await _maybe(client, "/rest/system/mode")
     device_mode = await _maybe(client, "/rest/system/mode/device") if mode is None else None
     running = use.running_mode(use.UseAnswers(mode=mode, device_mode=device_mode))
     if running == "device":
-        return use.UseAnswers(mode=mode, device_mode=device_mode)
+        return use.use(use.UseAnswers(mode=mode, device_mode=device_mode), running)
     conferences = await _maybe(client, "/rest/conferences") if running in ("", "poly") else None
     state = await _maybe(client, "/rest/system/apps/state") if running != "poly" else None
     apps = await _maybe(client, "/rest/system/apps") if not running and state is None else None
-    return use.UseAnswers(mode=mode, device_mode=device_mode, conferences=conferences, apps_state=state, apps=apps)
+    return use.use(use.UseAnswers(mode=mode, device_mode=device_mode, conferences=conferences, apps_state=state, apps=apps), running)
 
 
 async def _maybe(client: PolyClient, path: str) -> str | None:
@@ -82,7 +87,7 @@ FACETS = (
         source="http",
         every=60.0,
         fetch=_system,
-        parse=parse.system,
+        parse=_as_read,
         what="identity, state, network port, start time, clock",
         endpoint="GET /rest/system",
     ),
@@ -92,7 +97,7 @@ FACETS = (
         source="http",
         every=60.0,
         fetch=_use,
-        parse=use.use,
+        parse=_as_read,
         what="running application, call or meeting",
         endpoint="GET /rest/system/mode, /rest/conferences, /rest/system/apps/state",
         decides_use=True,

@@ -15,7 +15,9 @@ MAX_WORD = 200
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _HEX12 = re.compile(r"[0-9a-f]{12}")
+_NO_HEX = re.compile(r"[^0-9a-f]")
 _NOTHING = frozenset({"", "na", "n/a", "null", "none"})
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def decode(text: str, what: str) -> Any:
@@ -42,7 +44,7 @@ def is_null(text: str) -> bool:
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return value
     raise BadPayload(f"{what}: a {type(value).__name__} where an object was expected")
 
@@ -51,7 +53,7 @@ def rows(value: Any, what: str) -> list[Mapping[str, Any]]:
     """The objects of a list. Members that are no objects are left out, but a list of nothing else makes no sense."""
     if not isinstance(value, list):
         raise BadPayload(f"{what}: a {type(value).__name__} where a list was expected")
-    found = [row for row in value if isinstance(row, Mapping)]
+    found: list[Mapping[str, Any]] = [row for row in value if isinstance(row, dict)]
     if value and not found:
         raise BadPayload(f"{what}: a list without any object")
     return found
@@ -59,15 +61,15 @@ def rows(value: Any, what: str) -> list[Mapping[str, Any]]:
 
 def word(value: Any) -> str:
     """A value as one clean line; '' when it says nothing (`NA`, empty, null, an object)."""
+    if isinstance(value, str):
+        # What is printable holds none of _CONTROL.
+        clean = (value if value.isprintable() else _CONTROL.sub(" ", value)).strip()
+        if len(clean) > MAX_WORD:
+            clean = clean[:MAX_WORD].rstrip()
+        return "" if len(clean) < 5 and clean.lower() in _NOTHING else clean
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return str(value) if abs(value) < 1e18 else ""
-    if not isinstance(value, str):
-        return ""
-    # What is printable holds none of _CONTROL.
-    clean = (value if value.isprintable() else _CONTROL.sub(" ", value)).strip()[:MAX_WORD].rstrip()
-    return "" if clean.lower() in _NOTHING else clean
+    return str(value) if isinstance(value, (int, float)) and abs(value) < 1e18 else ""
 
 
 def number(value: Any) -> float | None:
@@ -87,17 +89,20 @@ def truth(value: Any) -> bool | None:
         return value
     if isinstance(value, (int, float)):
         return bool(value) if value in (0, 1) else None
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(word(value).lower())
+    return _TRUTH.get(word(value).lower())
 
 
 def first(row: Mapping[str, Any], *keys: str) -> Any:
     """The value under the first of these spellings that the row has."""
-    return next((row[key] for key in keys if key in row), None)
+    for key in keys:
+        if key in row:
+            return row[key]
+    return None
 
 
 def mac(value: Any) -> str:
     """A MAC address as aa:bb:cc:dd:ee:ff; '' for anything that is not six bytes."""
-    digits = re.sub(r"[^0-9a-f]", "", word(value).lower())
-    if not _HEX12.fullmatch(digits) or set(digits) <= {"0"} or set(digits) <= {"f"}:
+    digits = _NO_HEX.sub("", word(value).lower())
+    if not _HEX12.fullmatch(digits) or digits in ("0" * 12, "f" * 12):
         return ""
-    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+    return bytes.fromhex(digits).hex(":")

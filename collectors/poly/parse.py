@@ -24,6 +24,7 @@ MAX_PARTS = 32
 
 TextParser = Callable[[str], FacetData]
 
+_RELEASE = re.compile(r"(?i)^release\s*-\s*")
 _SYSTEM_KEYS = frozenset({"serialNumber", "model", "softwareVersion", "state", "uptime"})
 _NOT_READY = frozenset({"initializing", "shutting_down", "down", "updating"})
 
@@ -90,7 +91,7 @@ def system(raw: Timed) -> FacetData:
         vendor="Poly",
         serial=word(body.get("serialNumber")),
         model=word(body.get("model")),
-        firmware=re.sub(r"(?i)^release\s*-\s*", "", word(body.get("softwareVersion"))),
+        firmware=_RELEASE.sub("", word(body.get("softwareVersion"))),
         hardware=word(body.get("hardwareVersion")),
         name=word(body.get("systemName")),
     )
@@ -98,7 +99,7 @@ def system(raw: Timed) -> FacetData:
 
 
 def _lan(value: Any) -> list[Reading]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return []
     readings: list[Reading] = []
     state = word(value.get("state"))
@@ -124,15 +125,14 @@ def status(text: str) -> FacetData:
     for row in rows(decode(text, "status"), "status"):
         name = word(row.get("name")).removeprefix("system.status.")[:64]
         listed = first(row, "stateList", "state")
-        words = [w for w in map(word, listed if isinstance(listed, list) else [listed]) if w]
-        if not name or not words:
+        judged = [(_ROW_WORDS.get(w.lower(), UNKNOWN), w) for w in map(word, listed if isinstance(listed, list) else (listed,)) if w]
+        if not name or not judged:
             continue
-        judged = [(_ROW_WORDS.get(w.lower(), UNKNOWN), w) for w in words]
         if name in worst:
             judged.append(worst[name])
         elif len(worst) >= m.MAX_ROWS:
             continue
-        worst[name] = max(judged, key=lambda pair: _ROW_WEIGHT[pair[0]])
+        worst[name] = judged[0] if len(judged) == 1 else max(judged, key=lambda pair: _ROW_WEIGHT[pair[0]])
     readings = [Reading(metric=m.STATUS, state=state, labels=(name,), component=name, raw=raw) for name, (state, raw) in worst.items()]
     if "logthreshold" in worst and worst["logthreshold"][0] != UNKNOWN:
         readings.append(Reading(metric=m.LOG_FULL, value=float(worst["logthreshold"][1].lower() == "full"), raw=worst["logthreshold"][1]))
@@ -147,11 +147,11 @@ def peripherals(text: str) -> FacetData:
     own = Identity()
     parts: dict[str, Component] = {}
     for row in rows(decode(text, "peripherals"), "peripherals"):
-        uid = word(row.get("uid"))
-        if uid == "local-system" or word(row.get("deviceType")).upper() == "CODEC":
+        uid, kind = word(row.get("uid")), word(row.get("deviceType")).upper()
+        if uid == "local-system" or kind == "CODEC":
             own = Identity(mac=mac(row.get("macAddress")))
             continue
-        part = _part(row, uid)
+        part = _part(row, uid, kind)
         if part is not None and part.key not in parts and len(parts) < MAX_PARTS:
             parts[part.key] = part
     readings: list[Reading] = []
@@ -164,7 +164,7 @@ def peripherals(text: str) -> FacetData:
     return FacetData(identity=own, readings=tuple(readings), components=tuple(parts.values()))
 
 
-def _part(row: Mapping[str, Any], uid: str) -> Component | None:
+def _part(row: Mapping[str, Any], uid: str, said_kind: str) -> Component | None:
     serial, address = word(row.get("serialNumber")), mac(row.get("macAddress"))
     model, name = word(row.get("productName")), word(row.get("systemName"))
     key = serial or uid or address or name
@@ -172,8 +172,9 @@ def _part(row: Mapping[str, Any], uid: str) -> Component | None:
         return None
     said = word(row.get("deviceState")).upper()
     state = "ok" if said in _THERE else "missing" if said in _GONE else UNKNOWN
-    kind_words = (word(row.get("deviceType")).upper(), word(row.get("deviceCategory")).upper())
-    kind = next((_KINDS[w] for w in kind_words if w in _KINDS), next((w.lower() for w in kind_words if w and w != "UNKNOWN"), "part"))
+    kind_words = (said_kind, word(row.get("deviceCategory")).upper())
+    known = _KINDS.get(kind_words[0]) or _KINDS.get(kind_words[1])
+    kind = known or next((w.lower() for w in kind_words if w and w != "UNKNOWN"), "part")
     return Component(
         kind=kind,
         key=key,

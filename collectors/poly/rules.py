@@ -33,6 +33,20 @@ IN_TRANSIT = frozenset({"UPDATING", "UPGRADING", "CONNECTING", "PAIRING", "INITI
 """Words for a part on its way, neither there nor gone (CONNECTED and PAIRED are the only words that were ever recorded)."""
 _BUSY_STATES = frozenset({"initializing", "updating", "shutting_down", "down"})
 
+_FLAGS = (
+    ("system", m.REBOOT_NEEDED, 1.0, f.REBOOT_NEEDED, Severity.INFO, "The codec says that it needs a restart"),
+    ("system", m.TIME_SERVER_UP, 0.0, f.TIME_SERVER_DOWN, Severity.WARNING, "The codec says that its time server is down"),
+    ("status", m.LOG_FULL, 1.0, f.LOG_FULL, Severity.INFO, "The codec's log is full and overwrites its oldest part"),
+)
+_FINE = {
+    name: Healthy(code=name)
+    for name in (
+        *(code for _, _, _, code, _, _ in _FLAGS),
+        *(f.MICROPHONE_NONE, f.LAN_DEGRADED, f.UPDATING_LONG, f.NOT_READY, f.SESSIONS_FULL, "device.rebooted", "device.rebooting"),
+    )
+}
+"""Of the codec as a whole."""
+
 
 def _one(snapshot: Snapshot, metric: str) -> Reading | None:
     return next(snapshot.of(metric), None)
@@ -109,8 +123,9 @@ def status_down(snapshot: Snapshot, history: History, device: Device) -> Iterato
     """A row of the codec's own status list that is down, or up in part."""
     if not snapshot.ok("status") or _state(snapshot) in _BUSY_STATES:
         return
-    missing = {j.part.kind for j in peripheral_missing(snapshot, history, device) if isinstance(j, Fault) and j.part is not None}
     rows = {r.labels[0]: r for r in snapshot.of(m.STATUS)}
+    bad = any(r.state in ("down", "degraded") for r in rows.values())
+    missing = _missing_kinds(snapshot, history, device) if bad else frozenset()
     for name, row in rows.items():
         if name in NEVER or row.state not in ("up", "down", "degraded", "off"):
             continue
@@ -137,6 +152,11 @@ def status_down(snapshot: Snapshot, history: History, device: Device) -> Iterato
         )
 
 
+def _missing_kinds(snapshot: Snapshot, history: History, device: Device) -> frozenset[str]:
+    """The kinds of the parts that are missing."""
+    return frozenset(j.part.kind for j in peripheral_missing(snapshot, history, device) if isinstance(j, Fault) and j.part is not None)
+
+
 def _registers(snapshot: Snapshot) -> bool | None:
     """Whether SIP and H.323 mean something: not under Teams, Zoom or another application, not as a USB camera. None: not known."""
     if not snapshot.ok("use"):
@@ -152,12 +172,10 @@ def camera_down(snapshot: Snapshot, history: History, device: Device) -> Iterato
     """A people camera input that was connected and is not. A sleeping codec lets go of its camera, which says nothing."""
     if not snapshot.ok("cameras") or not _settled(snapshot) or _state(snapshot) == "asleep":
         return
-    explained = bool(_bad_rows(snapshot) & CAMERA_ROWS) or any(
-        isinstance(j, Fault) and j.part is not None and j.part.kind in ("camera", "part") for j in peripheral_missing(snapshot, history, device)
-    )
-    for part in snapshot.components:
-        if not part.key.startswith("camera:"):
-            continue
+    cameras = [part for part in snapshot.components if part.key.startswith("camera:")]
+    gone = any(part.state == "off" and part.key in history.components for part in cameras)
+    explained = gone and bool(_bad_rows(snapshot) & CAMERA_ROWS or _missing_kinds(snapshot, history, device) & {"camera", "part"})
+    for part in cameras:
         if part.state == "ok":
             yield Healthy(code=f.CAMERA_DOWN, component=part.key)
         elif part.state == "off" and part.key in history.components and not explained:
@@ -173,7 +191,7 @@ def microphone_none(snapshot: Snapshot, _history: History, _device: Device) -> I
     if count is None or count.value is None:
         return
     if count.value > 0:
-        yield Healthy(code=f.MICROPHONE_NONE)
+        yield _FINE[f.MICROPHONE_NONE]
     elif _settled(snapshot) and _state(snapshot) != "asleep" and "mr.audio" not in _bad_rows(snapshot):
         yield Fault(code=f.MICROPHONE_NONE, severity=Severity.CRITICAL, summary="The codec counts 0 microphones", proof=(count,))
 
@@ -188,7 +206,7 @@ def lan_degraded(snapshot: Snapshot, _history: History, _device: Device) -> Iter
         said = " ".join(f"{r.raw} Mbit/s" if r.metric == m.LINK_SPEED else f"{r.raw} duplex" for r in bad)
         yield Fault(code=f.LAN_DEGRADED, severity=Severity.WARNING, summary=f"The network port runs at {said}", proof=tuple(bad))
     elif speed is not None and duplex is not None:
-        yield Healthy(code=f.LAN_DEGRADED)
+        yield _FINE[f.LAN_DEGRADED]
 
 
 def stuck(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
@@ -201,24 +219,19 @@ def stuck(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Ju
             severity = Severity.WARNING if code == f.UPDATING_LONG else Severity.CRITICAL
             yield Fault(code=code, severity=severity, summary=f"The codec says {state.raw}", proof=(state,))
         else:
-            yield Healthy(code=code)
+            yield _FINE[code]
 
 
 def flags(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
     """What the codec says in one word: a restart is needed, the time server is lost, the log is full."""
-    table = (
-        ("system", m.REBOOT_NEEDED, 1.0, f.REBOOT_NEEDED, Severity.INFO, "The codec says that it needs a restart"),
-        ("system", m.TIME_SERVER_UP, 0.0, f.TIME_SERVER_DOWN, Severity.WARNING, "The codec says that its time server is down"),
-        ("status", m.LOG_FULL, 1.0, f.LOG_FULL, Severity.INFO, "The codec's log is full and overwrites its oldest part"),
-    )
-    for facet, metric, bad, code, severity, summary in table:
+    for facet, metric, bad, code, severity, summary in _FLAGS:
         reading = _one(snapshot, metric) if snapshot.ok(facet) else None
         if reading is None:
             continue
         if reading.value == bad:
             yield Fault(code=code, severity=severity, summary=summary, proof=(reading,))
         else:
-            yield Healthy(code=code)
+            yield _FINE[code]
 
 
 def sessions_full(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
@@ -227,7 +240,7 @@ def sessions_full(snapshot: Snapshot, _history: History, _device: Device) -> Ite
     if outcome is not None and outcome.status is FacetStatus.FAILED and outcome.reason == Reason.SESSIONS_FULL:
         yield Fault(code=f.SESSIONS_FULL, severity=Severity.WARNING, summary=outcome.detail[:300])
     elif snapshot.ok("system"):
-        yield Healthy(code=f.SESSIONS_FULL)
+        yield _FINE[f.SESSIONS_FULL]
 
 
 def rebooted(snapshot: Snapshot, history: History, device: Device) -> Iterator[Judgement]:
@@ -243,14 +256,14 @@ def rebooted(snapshot: Snapshot, history: History, device: Device) -> Iterator[J
         started = datetime.fromtimestamp(boot, UTC)
         yield Fault(code="device.rebooted", severity=Severity.INFO, summary=f"Started at {started:%Y-%m-%d %H:%M} UTC", proof=proof)
     else:
-        yield Healthy(code="device.rebooted")
+        yield _FINE["device.rebooted"]
     day = [at for at in (*history.reboots, *((snapshot.at,) if anew else ())) if snapshot.at - at <= timedelta(days=1)]
     counted = [at for at in day if not _in_window(at, snapshot, device)]
     if len(counted) >= MANY_REBOOTS:
         summary = f"{len(counted)} starts within 24 hours outside the update window"
         yield Fault(code="device.rebooting", severity=Severity.CRITICAL, summary=summary, proof=tuple(snapshot.of(m.BOOT)))
     else:
-        yield Healthy(code="device.rebooting")
+        yield _FINE["device.rebooting"]
 
 
 def _boot(facts: Mapping[str, str]) -> float | None:

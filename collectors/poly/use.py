@@ -26,13 +26,14 @@ class UseAnswers:
     apps: str | None = None
 
 
-def use(raw: UseAnswers) -> FacetData:
+def use(raw: UseAnswers, running: str | None = None) -> FacetData:
     """The mode, whether there is a call, and whether the device is in use.
 
     Unknown (None) in Device Mode, where a computer uses the bar as its camera, and whenever the answer that would know is not there:
     `/rest/conferences` does not see calls of Teams or Zoom, `/rest/system/apps/state` does not see those of Poly's own application.
+    `running`: the mode, where it was asked for already.
     """
-    mode = running_mode(raw)
+    mode = running_mode(raw) if running is None else running
     readings = [Reading(metric=m.MODE, state=mode if mode in m.MODES else UNKNOWN, raw=mode)] if mode else []
     facts = {"mode": mode} if mode else {}
     if mode == "device":
@@ -58,7 +59,7 @@ def running_mode(raw: UseAnswers) -> str:
     persona = ""
     if raw.mode is not None:
         body = mapping(decode(raw.mode, "mode"), "mode")
-        persona = next((w for w in (word(body.get(key)).lower() for key in ("activePersona", "appPersona", "app")) if w), "")
+        persona = (word(body.get("activePersona")) or word(body.get("appPersona")) or word(body.get("app"))).lower()
     if raw.device_mode is not None and not persona:
         value = decode(raw.device_mode, "mode/device")
         if truth(value.get("result") if isinstance(value, dict) else value):

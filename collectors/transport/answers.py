@@ -55,24 +55,24 @@ class HttpAnswer:
 def parse_json(text: str | bytes, *, where: str = "") -> Any:
     """JSON of a device: depth bounded, NaN and Infinity refused. Raises BadPayload."""
     prefix = f"{where}: " if where else ""
-    if _marks(text) > JSON_VALUES:
+    opened = _opened(text)
+    if opened + (text.count(",") if isinstance(text, str) else text.count(b",")) > JSON_VALUES:  # at least as many as there are values
         raise BadPayload(f"{prefix}JSON of more than {JSON_VALUES} values")
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        elif text.startswith("\ufeff"):
+            raise json.JSONDecodeError("Unexpected UTF-8 BOM (decode using utf-8-sig)", text, 0)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise BadPayload(f"{prefix}JSON nested deeper than {JSON_DEPTH} levels") from None
     except ValueError as error:
         # The parser's text is built from positions; a Unicode error would quote the body, so only its kind is shown.
         said = f"{error.msg} at position {error.pos}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
         raise BadPayload(f"{prefix}not JSON: {said}") from None
-    if _opened(text) > JSON_DEPTH and _deeper_than(value, JSON_DEPTH):
+    if opened > JSON_DEPTH and _deeper_than(value, JSON_DEPTH):
         raise BadPayload(f"{prefix}JSON nested deeper than {JSON_DEPTH} levels")
     return value
-
-
-def _marks(text: str | bytes) -> int:
-    """At least as many as there are values, counted without parsing."""
-    return _opened(text) + (text.count(",") if isinstance(text, str) else text.count(b","))
 
 
 def _opened(text: str | bytes) -> int:
@@ -82,6 +82,10 @@ def _opened(text: str | bytes) -> int:
 
 def _no_constant(name: str) -> Any:
     raise json.JSONDecodeError(f"{name} is no JSON number", "", 0)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+"""As `json.loads` would make one for each answer."""
 
 
 def _deeper_than(value: Any, limit: int) -> bool:

@@ -19,7 +19,7 @@ from collectors.transport.digest import DigestSession, new_session
 
 WAY = "http"
 GUARDED_KEPT = 256  # a path may hold an id of the device's making; forgetting one costs one question more
-FORBIDDEN_KEPT = 24  # paths an account may not read; a vendor asks about as many in all
+FORBIDDEN_KEPT = 48  # paths an account may not read; a vendor asks about as many in all
 
 
 @dataclass(slots=True)

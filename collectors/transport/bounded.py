@@ -111,10 +111,3 @@ class BoundedHandler(ResponseHandler):
         if self.transport is not None:
             self.transport.abort()
         return False
-
-
-def allow(response: aiohttp.ClientResponse, limit: int) -> None:
-    """`limit` bytes of this answer's body are wanted. Nothing where it has come already."""
-    handler = response.connection.protocol if response.connection is not None else None
-    if isinstance(handler, BoundedHandler):
-        handler.allow(limit)

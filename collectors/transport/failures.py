@@ -8,11 +8,12 @@ import socket
 import ssl
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from agent.errors import BadPayload, CollectError, Reason, Unreachable
 from collectors.transport.bounded import FloodedError
 
-SOCKET_FAILURES = (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError)
+SOCKET_FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, asyncio.IncompleteReadError)
 
 _REASONS = {
     errno.ECONNREFUSED: Reason.REFUSED,
@@ -74,7 +75,7 @@ def failure(error: BaseException, *, where: str, tried: str, seconds: float, sen
 
 
 def _malformed(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         return "this is not an HTTP answer"
     if isinstance(error, aiohttp.ClientPayloadError) and isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError):
         return "the body does not unpack"

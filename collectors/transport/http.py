@@ -8,14 +8,11 @@ import json as jsonlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
-from aiohttp.connector import Connection
 from yarl import URL
 
 from agent.errors import CollectError, LoginBlocked, LoginRefused, NotTrusted, Reason
@@ -23,32 +20,18 @@ from agent.model import Device
 from agent.ports import Services
 from collectors.transport.answers import HttpAnswer, raise_for_status
 from collectors.transport.auth import KnownHttp, Login
-from collectors.transport.bounded import BoundedHandler, allow
 from collectors.transport.door import Door, TlsCommons
 from collectors.transport.failures import SOCKET_FAILURES, failure
-from collectors.transport.resumption import OFFERED
 from collectors.transport.websocket import FAREWELL, IDLE, MESSAGE_LIMIT, WebSocket, not_opened
+from collectors.transport.wire import PIECE, USER_AGENT, Reply, Wire, new_connector
 
 MISSING: Final = object()
 BODY_LIMIT: Final = 512 * 1024
 """Seven times the longest answer of a device that was recorded. What is longer holds the loop while it is parsed."""
 STREAM_LIMIT: Final = 4 * 1024 * 1024
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_PIECE: Final = 64 * 1024
 _DRAIN: Final = 64 * 1024  # a longer body of a 401 is not worth the connection
 _TRIES: Final = 4  # ask, answer the challenge, answer a stale nonce, and one to spare for a change of scheme
-
-
-_VISIT: ContextVar[HttpConnection] = ContextVar("_VISIT")
-"""Whose request is being made, in the task that makes it."""
-
-
-class _Request(aiohttp.ClientRequest):
-    """Tells its visit when it goes out: aiohttp raises the same time-out before and after."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        _VISIT.get().sent = True
-        return await super().send(conn)
 
 
 @dataclass(slots=True)
@@ -82,21 +65,29 @@ class HttpConnection:
         self._port = port
         self._where = f"{host}:{port}"
         self._origin = f"{device.scheme}://{self._where}"
+        self._wire: Wire | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._ssl: ssl.SSLContext | bool = True
+        """In place of the wire while a WebSocket is open."""
         self._door = Door(device, port, commons.services, commons.tls) if device.scheme == "https" else None
         self._logins: dict[str, Login] = {}
         self._refused = False
         self._turn = asyncio.Lock()
 
+    @property
+    def certificate(self) -> bytes:
+        """What the newest connection of this visit was shown, in DER; b'' before there was one, and without TLS."""
+        connection = self._door.peer.connection if self._door is not None else None
+        return (connection.getpeercert(binary_form=True) or b"") if connection is not None else b""
+
     async def close(self) -> None:
         """Give the connection back."""
-        session, self._session = self._session, None
-        if session is None:
+        opened = self._wire or self._session
+        if opened is None:
             return
+        self._wire = self._session = None
         if self._door is not None:
             self._door.leave()
-        await session.close()
+        await opened.close()
         if self._door is not None:
             await self._door.note()
 
@@ -120,15 +111,32 @@ class HttpConnection:
         Ask what needs no login with account ''. `limit` in bytes, after unpacking; `timeout` in seconds, for each of the
         at most four requests on the wire (default: the agent's). Raises CollectError and its kinds, and nothing else.
         """
-        async with self._exchange(method, path, account, params, body, json, headers, timeout) as response:
-            data = await self._read(response, limit, f"{method} {path}")
-            return HttpAnswer(
-                status=response.status,
-                headers=response.headers,
-                body=data,
-                content_type=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
-                request=f"{method} {self._origin}{path}",
-            )
+        target, sent, body = _message(path, params, body, json, headers)
+        seconds = self._services.timeout if timeout is None else timeout
+        start = self._services.clock.monotonic()
+        mine = False
+        trouble: CollectError
+        try:
+            await self._my_turn(seconds)
+            mine, self.sent = True, False
+            reply: Reply | None = None
+            try:
+                reply = await self._answer(method, path, target, account, body, sent, seconds)
+                data = await self._read(reply, limit, f"{method} {path}")
+                return HttpAnswer(
+                    status=reply.status,
+                    headers=reply.headers,
+                    body=data,
+                    content_type=reply.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+                    request=f"{method} {self._origin}{path}",
+                )
+            finally:
+                if reply is not None:
+                    reply.release()
+                self._turn.release()
+        except SOCKET_FAILURES as error:
+            trouble = self._trouble(error, f"{method} {path}", self._services.clock.monotonic() - start, sent=mine and self.sent)
+        raise trouble from None  # aiohttp's exceptions know the request's headers
 
     async def stream(
         self,
@@ -149,15 +157,33 @@ class HttpConnection:
         Arguments as for `request`; `timeout` bounds the whole body. Close the generator (`contextlib.aclosing`) when leaving early;
         no other request of this visit runs meanwhile. `head` is shown the answer's status and headers before all else.
         """
-        async with self._exchange(method, path, account, params, body, json, headers, timeout) as response:
-            answer = HttpAnswer(status=response.status, headers=response.headers, request=f"{method} {self._origin}{path}")
-            if head is not None:
-                head(answer)
-            if response.status != 200:
-                raise_for_status(answer)
-                raise CollectError(Reason.HTTP_STATUS, f"{method} {self._origin}{path} answered {response.status} instead of a file")
-            async for piece in self._pieces(response, limit, f"{method} {path}"):
-                yield piece
+        target, sent, body = _message(path, params, body, json, headers)
+        seconds = self._services.timeout if timeout is None else timeout
+        start = self._services.clock.monotonic()
+        mine = False
+        trouble: CollectError
+        try:
+            await self._my_turn(seconds)
+            mine, self.sent = True, False
+            reply: Reply | None = None
+            try:
+                reply = await self._answer(method, path, target, account, body, sent, seconds)
+                answer = HttpAnswer(status=reply.status, headers=reply.headers, request=f"{method} {self._origin}{path}")
+                if head is not None:
+                    head(answer)
+                if reply.status != 200:
+                    raise_for_status(answer)
+                    raise CollectError(Reason.HTTP_STATUS, f"{answer.request} answered {reply.status} instead of a file")
+                async for piece in self._pieces(reply, limit, f"{method} {path}"):
+                    yield piece
+                return
+            finally:
+                if reply is not None:
+                    reply.release()
+                self._turn.release()
+        except SOCKET_FAILURES as error:
+            trouble = self._trouble(error, f"{method} {path}", self._services.clock.monotonic() - start, sent=mine and self.sent)
+        raise trouble from None
 
     @asynccontextmanager
     async def websocket(
@@ -177,7 +203,7 @@ class HttpConnection:
         `timeout` in seconds bounds the opening (default: the agent's). No request of this visit runs meanwhile: open it in one of its own.
         Raises CollectError and its kinds, and nothing else.
         """
-        url = _url(self._origin, path, params)
+        url = URL(self._origin + _target(path, params), encoded=True)
         seconds = self._services.timeout if timeout is None else timeout
         tried = f"WebSocket {path}"
         clock = self._services.clock
@@ -190,16 +216,16 @@ class HttpConnection:
                 async with asyncio.timeout(seconds):
                     await self._turn.acquire()
                     mine, self.sent = True, False
-                    await self.close()  # a session that follows no redirects takes the place of the one there may be
-                    session = await self._open(aiohttp.ClientTimeout(total=seconds), [self._no_redirects()])
-                    _VISIT.set(self)
+                    await self.close()  # a session of aiohttp's takes the place of the wire there may be
+                    context = await self._settle(seconds)
+                    session = self._session = self._new_session()
                     if self._door is not None:
                         self._door.offered = None  # a connection that lasts
                     self.requests += 1
                     socket = await session.ws_connect(
                         url,
                         headers=headers,
-                        ssl=self._ssl,
+                        ssl=context,
                         autoclose=False,
                         heartbeat=idle,
                         max_msg_size=limit + 1,
@@ -223,37 +249,6 @@ class HttpConnection:
                 await self.close()
                 self._turn.release()
 
-    @asynccontextmanager
-    async def _exchange(
-        self, method: str, path: str, account: str, params: str, body: bytes | None, json: object, headers: Mapping[str, str], timeout: float | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request with all it takes to get its answer; the answer's body is read inside, and every failure becomes one of ours."""
-        url = _url(self._origin, path, params)
-        sent = dict(headers)
-        if json is not MISSING:
-            body = jsonlib.dumps(json, separators=(",", ":")).encode()
-            sent.setdefault("Content-Type", "application/json")
-        seconds = self._services.timeout if timeout is None else timeout
-        clock = self._services.clock
-        start = clock.monotonic()
-        mine = False
-        trouble: CollectError
-        try:
-            await self._my_turn(seconds)
-            mine, self.sent = True, False
-            response: aiohttp.ClientResponse | None = None
-            try:
-                response = await self._answer(method, path, url, account, body, sent, aiohttp.ClientTimeout(total=seconds))
-                yield response
-                return
-            finally:
-                if response is not None:
-                    response.release() if response.content.at_eof() else response.close()
-                self._turn.release()
-        except SOCKET_FAILURES as error:
-            trouble = self._trouble(error, f"{method} {path}", clock.monotonic() - start, sent=mine and self.sent)
-        raise trouble from None  # aiohttp's exceptions know the request's headers
-
     async def _my_turn(self, seconds: float) -> None:
         if self._turn.locked():
             async with asyncio.timeout(seconds):
@@ -261,18 +256,32 @@ class HttpConnection:
         else:
             await self._turn.acquire()
 
-    async def _answer(
-        self, method: str, path: str, url: URL, account: str, body: bytes | None, headers: dict[str, str], timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        session = self._session or await self._open(timeout)
+    async def _answer(self, method: str, path: str, target: str, account: str, body: bytes | None, headers: dict[str, str], seconds: float) -> Reply:
+        wire = self._wire or await self._open(seconds)
         if not account:
-            return await self._send(session, method, url, body, headers, timeout, again=method in ("GET", "HEAD"))
-        login = await self._login(account)
-        target = url.raw_path_qs
+            return await self._send(wire, method, target, body, headers, seconds, again=method in ("GET", "HEAD"))
+        login = self._login(account)
+        await login.start()
         asked = f"{method}:{target}"
         login.check(asked)
         try:
-            return await self._logged_in(login, session, method, path, url, body, headers, timeout)
+            for _ in range(_TRIES):
+                authorization = login.authorization(path, method, target, body or b"")
+                if not authorization:
+                    reply = await self._send(wire, method, target, body, headers, seconds, again=method in ("GET", "HEAD"))
+                    if reply.status != 401:
+                        return reply
+                    offers = await _drained(reply)
+                    await login.challenged(path, offers)
+                    continue
+                await login.begin()
+                again = login.proven and method in ("GET", "HEAD")
+                reply = await self._send(wire, method, target, body, {**headers, "Authorization": authorization}, seconds, again=again)
+                if reply.status != 401:
+                    await login.passed(reply.status, asked)
+                    return reply
+                await login.answered_401(asked, await _drained(reply))
+            raise CollectError(Reason.AUTH, f"{self._where}: {method} {path}: the device answers every login with a new challenge")
         except LoginRefused:
             self._refused = True
             raise
@@ -281,38 +290,7 @@ class HttpConnection:
             # (a new challenge again and again, or one that must not be taken up) may have been counted as a refusal.
             await login.unclear(sent=self.sent)
 
-    async def _logged_in(
-        self,
-        login: Login,
-        session: aiohttp.ClientSession,
-        method: str,
-        path: str,
-        url: URL,
-        body: bytes | None,
-        headers: dict[str, str],
-        timeout: aiohttp.ClientTimeout,
-    ) -> aiohttp.ClientResponse:
-        target = url.raw_path_qs
-        asked = f"{method}:{target}"
-        for _ in range(_TRIES):
-            authorization = login.authorization(path, method, target, body or b"")
-            if not authorization:
-                response = await self._send(session, method, url, body, headers, timeout, again=method in ("GET", "HEAD"))
-                if response.status != 401:
-                    return response
-                offers = await _drained(response)
-                await login.challenged(path, offers)
-                continue
-            await login.begin()
-            again = login.proven and method in ("GET", "HEAD")
-            response = await self._send(session, method, url, body, {**headers, "Authorization": authorization}, timeout, again=again)
-            if response.status != 401:
-                await login.passed(response.status, asked)
-                return response
-            await login.answered_401(asked, await _drained(response))
-        raise CollectError(Reason.AUTH, f"{self._where}: {method} {path}: the device answers every login with a new challenge")
-
-    async def _login(self, account: str) -> Login:
+    def _login(self, account: str) -> Login:
         if self._refused:
             raise LoginBlocked(Reason.AUTH_BLOCKED, f"{self._where}: the device refused a login earlier in this visit; no other is tried")
         login = self._logins.get(account)
@@ -321,75 +299,72 @@ class HttpConnection:
             if credential is None:
                 raise CollectError(Reason.NO_CREDENTIAL, f"{self._device.id} has no credential for the role '{account}': add it under credentials")
             login = self._logins[account] = Login(self._services, self._device, account, credential, self._commons.known_of(self._device))
-        await login.start()
         return login
 
-    async def _send(
-        self, session: aiohttp.ClientSession, method: str, url: URL, body: bytes | None, headers: dict[str, str], timeout: aiohttp.ClientTimeout, *, again: bool
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, wire: Wire, method: str, target: str, body: bytes | None, headers: dict[str, str], seconds: float, *, again: bool) -> Reply:
         """One request on the wire. `again`: a kept connection that the device had closed meanwhile is replaced once."""
         kept = self.requests > 0
         try:
             try:
-                return await self._once(session, method, url, body, headers, timeout)
+                return await self._once(wire, method, target, body, headers, seconds)
             except aiohttp.ClientConnectorError as error:  # nothing was sent
                 if self._door is None or isinstance(error, aiohttp.ClientConnectorCertificateError) or not self._door.offered_in_vain(error):
                     raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError) as error:
                 if not (again and kept and _hung_up(error)):
                     raise
-            return await self._once(session, method, url, body, headers, timeout)
+            return await self._once(wire, method, target, body, headers, seconds)
         except (aiohttp.ServerFingerprintMismatch, aiohttp.ClientConnectorCertificateError) as error:
             distrust = await self._distrust(error)
         raise distrust from None
 
-    async def _once(
-        self, session: aiohttp.ClientSession, method: str, url: URL, body: bytes | None, headers: dict[str, str], timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
+    async def _once(self, wire: Wire, method: str, target: str, body: bytes | None, headers: dict[str, str], seconds: float) -> Reply:
         self.requests += 1
-        self.sent = False
-        offered = OFFERED.set(self._door.offered if self._door else None)
-        _VISIT.set(self)
         try:
-            return await session.request(method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout, ssl=self._ssl)
+            return await wire.ask(method, target, headers, body, seconds)
         finally:
-            OFFERED.reset(offered)
+            self.sent = wire.sent
 
-    async def _open(self, timeout: aiohttp.ClientTimeout, traces: list[aiohttp.TraceConfig] | None = None) -> aiohttp.ClientSession:
-        """Settle what the device's certificate must be, before the first byte of HTTP."""
-        if self._door is not None:
-            self._ssl = await self._door.settle(timeout.total or self._services.timeout)
-        source = self._device.source_address
-        connector = aiohttp.TCPConnector(
-            limit=1,
-            ssl=self._door.peer if self._door else True,
-            resolver=self._commons.resolver,
-            local_addr=(source, 0) if source else None,
-            keepalive_timeout=60,
-        )
-        bounded: Any = partial(BoundedHandler, loop=connector._loop)  # noqa: SLF001 - neither has a public name; a test holds them
-        connector._factory = bounded  # noqa: SLF001
+    async def _settle(self, seconds: float) -> ssl.SSLContext | bool:
+        """What the device's certificate must be, before the first byte of HTTP."""
+        return True if self._door is None else await self._door.settle(seconds)
+
+    async def _open(self, seconds: float) -> Wire:
+        context = await self._settle(seconds)
+        self._wire = Wire(URL(self._origin + "/", encoded=True), self._new_connector(), context, self._door)
+        return self._wire
+
+    def _new_connector(self) -> aiohttp.TCPConnector:
+        return new_connector(door=self._door, resolver=self._commons.resolver, source=self._device.source_address)
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        """What opens a WebSocket."""
         session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._new_connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "latarnik", "Accept-Encoding": "identity"},
-            read_bufsize=_PIECE,
-            request_class=_Request,
-            trace_configs=traces,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            read_bufsize=PIECE,
+            trace_configs=[self._watched()],
         )
-        # aiohttp would send a request twice by itself when a kept connection breaks, a credential included: that is `_send`'s to decide.
+        # aiohttp would send the request twice by itself when its connection breaks, a token included.
         session._retry_connection = False  # noqa: SLF001 - has no public name; a test holds it
-        self._session = session
         return session
 
-    def _no_redirects(self) -> aiohttp.TraceConfig:
-        """Ends a redirect that aiohttp would follow by itself: opening a WebSocket has no `allow_redirects`."""
+    def _watched(self) -> aiohttp.TraceConfig:
+        """Notes when the request goes out: aiohttp raises the same time-out before and after.
+
+        And ends a redirect that it would follow by itself: opening a WebSocket has no `allow_redirects`.
+        """
+
+        async def sent(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestHeadersSentParams) -> None:
+            self.sent = True
 
         async def redirected(_session: aiohttp.ClientSession, _context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
             params.response.close()
             raise CollectError(Reason.HTTP_STATUS, f"{self._where}: the device answered {params.response.status}: redirects are not followed")
 
         trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(sent)
         trace.on_request_redirect.append(redirected)
         return trace
 
@@ -400,20 +375,20 @@ class HttpConnection:
     def _trouble(self, error: BaseException, tried: str, seconds: float, *, sent: bool) -> CollectError:
         return failure(error, where=self._where, tried=tried, seconds=seconds, sent=sent, legacy=self._device.tls.legacy)
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int, tried: str) -> bytes:
-        allow(response, limit)
-        declared = response.content_length
-        if declared is not None and declared <= limit and "Content-Encoding" not in response.headers:
-            return await response.content.read()
-        pieces = [piece async for piece in self._pieces(response, limit, tried)]
+    async def _read(self, reply: Reply, limit: int, tried: str) -> bytes:
+        reply.allow(limit)
+        declared = reply.length
+        if declared is not None and declared <= limit and "Content-Encoding" not in reply.headers:
+            return await reply.content.read()
+        pieces = [piece async for piece in self._pieces(reply, limit, tried)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _pieces(self, response: aiohttp.ClientResponse, limit: int, tried: str) -> AsyncIterator[bytes]:
+    async def _pieces(self, reply: Reply, limit: int, tried: str) -> AsyncIterator[bytes]:
         size = 0
-        allow(response, limit)
-        declared = response.content_length
+        reply.allow(limit)
+        declared = reply.length
         if declared is None or declared <= limit:
-            async for piece in response.content.iter_any():
+            async for piece in reply.content.iter_any():
                 size += len(piece)
                 if size > limit:
                     break
@@ -428,22 +403,31 @@ def _hung_up(error: BaseException) -> bool:
     return not isinstance(error, aiohttp.ClientOSError) or isinstance(error, ConnectionResetError) or error.errno in (errno.ECONNRESET, errno.EPIPE)
 
 
-def _url(origin: str, path: str, params: str) -> URL:
-    """The URL whose target goes out byte for byte."""
+def _target(path: str, params: str) -> str:
+    """What goes out byte for byte."""
     target = f"{path}?{params}" if params else path
     if not path.startswith("/") or not target.isascii() or not target.isprintable() or " " in target or "#" in target:
         raise ValueError(f"not an encoded path and query: {target!r}")
-    return URL(origin + target, encoded=True)
+    return target
 
 
-async def _drained(response: aiohttp.ClientResponse) -> list[str]:
+def _message(path: str, params: str, body: bytes | None, json: object, headers: Mapping[str, str]) -> tuple[str, dict[str, str], bytes | None]:
+    """(target, headers, body) of a request."""
+    sent = dict(headers)
+    if json is not MISSING:
+        body = jsonlib.dumps(json, separators=(",", ":")).encode()
+        sent.setdefault("Content-Type", "application/json")
+    return _target(path, params), sent, body
+
+
+async def _drained(reply: Reply) -> list[str]:
     """The challenges of a 401, its body out of the way."""
     size = 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > _DRAIN:
-            response.close()
-            break
-    else:
-        response.release()
-    return response.headers.getall("WWW-Authenticate", [])
+    try:
+        async for piece in reply.content.iter_any():
+            size += len(piece)
+            if size > _DRAIN:
+                break
+    finally:
+        reply.release()
+    return reply.headers.getall("WWW-Authenticate", [])

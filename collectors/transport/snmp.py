@@ -7,6 +7,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from agent.errors import BadPayload, CollectError, Forbidden, Reason
@@ -23,7 +24,7 @@ ELEMENTS = 200  # its parts: three for each of 25 rows, and what stands around t
 TRIES = 2  # a datagram may get lost; more would only make a dead device slower
 _CONSTRUCTED = 0x20
 _NEVER_EMPTY = frozenset({0x02, 0x06, 0x41, 0x42, 0x43, 0x46})  # integers and OIDs
-_OID = re.compile(r"[0-2](?:\.\d{1,10})+")
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]{0,9}))+")  # as devices' are written, so that one prefix has one spelling
 
 
 class SnmpConnection(Protocol):
@@ -57,30 +58,34 @@ def well_formed(data: bytes) -> bool:
 
     Looked at ahead of every decoder: gufo_snmp panics where a length points beyond the end, pyasn1 takes a second for a datagram full of tiny parts.
     """
-    if not 2 < len(data) <= DATAGRAM_LIMIT:
+    whole = len(data)
+    if not 2 < whole <= DATAGRAM_LIMIT:
         return False
-    at, ends = 0, [len(data)]
+    at, end = 0, whole
+    outer: list[int] = []  # where the elements end in which we are, but for the innermost: that is `end`
     for _ in range(ELEMENTS):
-        while ends and at == ends[-1]:
-            ends.pop()
-        if not ends:
-            return True
-        if at + 2 > ends[-1] or (len(ends) == 1 and at):
+        start = at + 2
+        if start > end:
             return False
         tag, size = data[at], data[at + 1]
-        at += 2
         if size & 0x80:
             count = size & 0x7F
-            if not 0 < count < 5 or at + count > ends[-1]:
+            if not 0 < count < 5 or start + count > end:
                 return False
-            size = int.from_bytes(data[at : at + count], "big")
-            at += count
-        if at + size > ends[-1] or (tag in _NEVER_EMPTY and not size):
+            size = int.from_bytes(data[start : start + count], "big")
+            start += count
+        at = start + size
+        if at > end or (not size and tag in _NEVER_EMPTY):
             return False
         if tag & _CONSTRUCTED:
-            ends.append(at + size)
-        else:
-            at += size
+            outer.append(end)
+            at, end = start, at
+        while at == end:
+            if not outer:
+                return True
+            end = outer.pop()
+        if not outer:
+            return False
     return False
 
 
@@ -90,22 +95,23 @@ class WalkOrder:
     def __init__(self, prefix: str, limit: int, where: str) -> None:
         self.rows: list[tuple[str, SnmpValue]] = []
         self.last = prefix
-        self._prefix = arcs(prefix)
-        self._last = self._prefix
+        self._below = f"{prefix}."
+        self._place: tuple[int, ...] = ()  # of the last row, below the prefix
         self._limit = limit
         self._where = where
 
     def add(self, oid: str, value: SnmpValue) -> bool:
         """Take one row; False when it lies beyond the prefix: the walk is over."""
-        place = arcs(oid)
-        if place <= self._last:
-            raise BadPayload(f"{self._where}: SNMP walk of {'.'.join(map(str, self._prefix))} does not move forward: {oid} after {self.last}")
-        if place[: len(self._prefix)] != self._prefix:
+        inside = oid.startswith(self._below)
+        place = arcs(oid.removeprefix(self._below))
+        if place <= (self._place if inside else arcs(self.last)):
+            raise BadPayload(f"{self._where}: SNMP walk of {self._below[:-1]} does not move forward: {oid} after {self.last}")
+        if not inside:
             return False
         if len(self.rows) >= self._limit:
-            raise BadPayload(f"{self._where}: SNMP walk of {'.'.join(map(str, self._prefix))} is longer than {self._limit} rows")
+            raise BadPayload(f"{self._where}: SNMP walk of {self._below[:-1]} is longer than {self._limit} rows")
         self.rows.append((oid, value))
-        self.last, self._last = oid, place
+        self.last, self._place = oid, place
         return True
 
 
@@ -140,10 +146,11 @@ def bound(address: str, port: int, source: str) -> socket.socket:
 
 
 async def _address(device: Device, timeout: float) -> str:
-    try:
+    with suppress(OSError):
+        socket.inet_pton(socket.AF_INET, device.host)
+        return device.host
+    with suppress(ValueError):
         return str(ipaddress.ip_address(device.host))
-    except ValueError:
-        pass
     try:
         async with asyncio.timeout(timeout):
             found = await asyncio.get_running_loop().getaddrinfo(device.host, device.snmp_port, type=socket.SOCK_DGRAM)

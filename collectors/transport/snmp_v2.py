@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import ParamSpec, TypeVar
 
-from gufo.snmp import SnmpAuthError, SnmpError, SnmpVersion
-from gufo.snmp._fast import GetIter
-from gufo.snmp.aio import SnmpSession
+from gufo.snmp import SnmpAuthError, SnmpError
+from gufo.snmp._fast import GetIter, SnmpV1ClientSocket, SnmpV2cClientSocket
+from gufo.snmp.utils import format_sock_addr
 
 from agent.errors import BadPayload, Reason, Unreachable
 from agent.model import Device, SnmpCredential
@@ -36,33 +37,76 @@ from collectors.transport.snmp import (
 )
 
 T = TypeVar("T")
-Rows = list[tuple[str, object] | None]
+P = ParamSpec("P")
+Rows = Sequence[tuple[str, object] | None]
 _PANIC = "PanicException"  # of Rust, under BaseException and importable from nowhere: gufo_snmp 0.13 panics on some malformed answers
-_NEVER = 3600.0  # gufo's own timer runs anew at every datagram; ours bounds the whole
 
 
-class _Session(SnmpSession):
-    """A session that shows how a walk ended: gufo's own iterator hides the marker that it saw what lies beyond."""
+class _Session:
+    """gufo_snmp's socket, without the session that gufo puts around it.
 
-    async def _recv(self, receiver: Callable[[], T]) -> T:
-        """gufo's, without `asyncio.wait_for`: in Python 3.11 that loses a cancellation, and so our time-out, when a datagram comes in the same instant."""
+    That one waits with `asyncio.wait_for`, which in Python 3.11 loses a cancellation when a datagram comes in the same instant; its iterator
+    hides the marker that a walk saw what lies beyond; and nothing looks at a datagram before it is decoded.
+    `seconds`: how long one answer may take, however many datagrams come meanwhile. All three requests raise TimeoutError, SnmpError, OSError.
+    """
+
+    def __init__(self, address: str, port: int, community: str, *, version: int, seconds: float, source: str) -> None:
+        make = SnmpV1ClientSocket if version == 1 else SnmpV2cClientSocket
+        self._sock = make(format_sock_addr(address, port), community, 0, 0, 0, 0)  # no ToS, buffers as they are, and no timer of gufo's own
+        self._fd = self._sock.get_fd()
+        self._seconds = seconds
+        if source:  # gufo's own cannot be bound: another takes its place, under the same number, so that gufo need not know
+            with bound(address, port, source) as made:
+                os.dup2(made.fileno(), self._fd, inheritable=False)
+
+    async def values(self, oids: list[str]) -> Mapping[str, object]:
+        """What these OIDs hold; empty also when the device refused."""
+        return await self._asked(lambda: self._sock.send_get_many(oids), self._sock.recv_get_many)
+
+    async def rows(self, place: GetIter) -> Rows:
+        """The next rows of a walk; None at the end says the prefix was left. Empty: the device said no more, for whatever reason."""
+        try:
+            return await self._asked(lambda: self._sock.send_get_bulk(place), lambda: self._sock.recv_get_bulk(place))
+        except StopAsyncIteration:
+            return ()
+
+    async def row(self, place: GetIter) -> Rows:
+        """The same by GETNEXT."""
+        try:
+            return (await self._asked(lambda: self._sock.send_get_next(place), lambda: self._sock.recv_get_next(place)),)
+        except StopAsyncIteration:
+            return ()
+
+    async def _asked(self, send: Callable[[], None], receive: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        while True:
-            readable: asyncio.Future[None] = loop.create_future()
-            loop.add_reader(self._fd, _set, readable)
-            try:
-                await readable
-            finally:
-                loop.remove_reader(self._fd)
-            try:
-                self._look()
-                return receiver()
-            except BlockingIOError:
-                continue
+        answer: asyncio.Future[T] = loop.create_future()
+        with suppress(BlockingIOError):  # no room for it: lost, as a datagram may be
+            send()
+        loop.add_reader(self._fd, self._receive, receive, answer)
+        timer = loop.call_later(self._seconds, _expire, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            loop.remove_reader(self._fd)
+
+    def _receive(self, receive: Callable[[], T], answer: asyncio.Future[T]) -> None:
+        """A datagram is there; one that answers nothing we asked is passed over."""
+        if answer.done():
+            return
+        try:
+            self._look()
+            answer.set_result(receive())
+        except BlockingIOError:
+            return
+        except BaseException as error:
+            if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+                raise
+            answer.set_exception(error)
 
     def _look(self) -> None:
         """Take the next datagram away if gufo must not see it. Raises SnmpError, and BlockingIOError when there is none."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0, self._fd)  # the family is of no consequence for what is done with it
+        sock = socket.SocketType(socket.AF_INET, socket.SOCK_DGRAM, 0, self._fd)  # the family is of no consequence for what is done with it
         try:
             if not well_formed(sock.recv(DATAGRAM_LIMIT + 1, socket.MSG_PEEK)):
                 sock.recv(1)
@@ -70,31 +114,10 @@ class _Session(SnmpSession):
         finally:
             sock.detach()
 
-    async def rows(self, place: GetIter) -> Rows:
-        """The next rows of a walk; None at the end says the prefix was left. Empty: the device said no more, for whatever reason."""
-        try:
-            await self._send(lambda: self._sock.send_get_bulk(place))
-            return list(await self._recv(lambda: self._sock.recv_get_bulk(place)))
-        except StopAsyncIteration:
-            return []
 
-    def speak_from(self, made: socket.socket) -> None:
-        """Take this socket in the place of gufo's own, which cannot be bound: under the same number, so that gufo need not know."""
-        with made:
-            os.dup2(made.fileno(), self._fd, inheritable=False)
-
-    async def row(self, place: GetIter) -> Rows:
-        """The same by GETNEXT."""
-        try:
-            await self._send(lambda: self._sock.send_get_next(place))
-            return [await self._recv(lambda: self._sock.recv_get_next(place))]
-        except StopAsyncIteration:
-            return []
-
-
-def _set(readable: asyncio.Future[None]) -> None:
-    if not readable.done():
-        readable.set_result(None)
+def _expire(answer: asyncio.Future[T]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
 
 
 class CommunityConnection:
@@ -111,11 +134,12 @@ class CommunityConnection:
         self._turn = asyncio.Lock()  # gufo's socket takes the next answer for its own
 
     async def get(self, oids: Sequence[str]) -> dict[str, SnmpValue]:
+        session = self._session or await self._open()
         wanted = list(dict.fromkeys(map(checked_oid, oids)))
         found: dict[str, SnmpValue] = {}
         for start in range(0, len(wanted), GET_AT_ONCE):
             part = wanted[start : start + GET_AT_ONCE]
-            answer = await self._ask("SNMP get", lambda session, part=part: session.get_many(part))  # type: ignore[misc] # a default argument in a lambda
+            answer = await self._tries("SNMP get", session.values, part)
             if answer:
                 found |= {oid: value for oid in part if (value := _plain(answer.get(oid))) is not None}
             else:
@@ -124,10 +148,10 @@ class CommunityConnection:
 
     async def walk(self, prefix: str, *, limit: int = WALK_LIMIT) -> list[tuple[str, SnmpValue]]:
         order = WalkOrder(checked_oid(prefix), limit, self._where)
-        bulk = self._version == 2
-        place = GetIter(order.last, REPETITIONS) if bulk else GetIter(order.last)
+        session = self._session or await self._open()
+        place, step = (GetIter(order.last, REPETITIONS), session.rows) if self._version == 2 else (GetIter(order.last), session.row)
         while True:
-            rows = await self._ask("SNMP walk", lambda session: session.rows(place) if bulk else session.row(place))
+            rows = await self._tries("SNMP walk", step, place)
             for row in rows:
                 value = None if row is None else _plain(row[1])
                 if row is None or value is None or not order.add(row[0], value):
@@ -168,20 +192,15 @@ class CommunityConnection:
             lambda: snmp_exact.ask(self._host, port, self._community, oids, version=self._version, following=following, timeout=seconds, source=source),
         )
 
-    async def _ask(self, tried: str, call: Callable[[_Session], Awaitable[T]]) -> T:
-        session = self._session or await self._open()
-        return await self._tries(tried, lambda: call(session))
-
-    async def _tries(self, tried: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _tries(self, tried: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask, and once more if nothing came. gufo reports a closed port as a time-out too, only at once."""
         clock, seconds = self._services.clock, self._services.timeout / TRIES
-        start = clock.monotonic()
+        start = asked = clock.monotonic()
         for attempt in range(1, TRIES + 1):
-            asked = clock.monotonic()
             try:
-                async with self._turn, asyncio.timeout(seconds):
+                async with self._turn:
                     asked = clock.monotonic()
-                    return await call()
+                    return await call(*args, **kwargs)
             except TimeoutError:
                 if clock.monotonic() - asked < seconds / 2:
                     trouble = Unreachable(Reason.REFUSED, f"{self._where}: {tried}: nothing listens there")
@@ -202,11 +221,9 @@ class CommunityConnection:
         raise trouble
 
     async def _open(self) -> _Session:
-        self._host = await resolved(self._device, self._services.timeout)
-        version = SnmpVersion.v1 if self._version == 1 else SnmpVersion.v2c
-        self._session = _Session(self._host, self._device.snmp_port, community=self._community, version=version, timeout=_NEVER)
-        if self._device.source_address:
-            self._session.speak_from(bound(self._host, self._device.snmp_port, self._device.source_address))
+        device, seconds = self._device, self._services.timeout
+        self._host = await resolved(device, seconds)
+        self._session = _Session(self._host, device.snmp_port, self._community, version=self._version, seconds=seconds / TRIES, source=device.source_address)
         return self._session
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TypeVar
 
 from aiohttp import ThreadedResolver
 
@@ -16,6 +17,8 @@ from collectors.transport.snmp_v2 import CommunityConnection
 from collectors.transport.snmp_v3 import Engines, UserConnection
 from collectors.transport.ssh import SshConnection
 
+_Connection = TypeVar("_Connection", bound=HttpConnection | SshConnection)
+
 
 class Transports:
     """Ways to devices. Each method gives one visit's connection: entering does no I/O, leaving closes it."""
@@ -25,31 +28,32 @@ class Transports:
         self._http = http
         self._engines = engines
 
-    @asynccontextmanager
-    async def http(self, device: Device) -> AsyncIterator[HttpConnection]:
-        connection = HttpConnection(device, self._http)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    def http(self, device: Device) -> AbstractAsyncContextManager[HttpConnection]:
+        return _Closing(HttpConnection(device, self._http))
 
-    @asynccontextmanager
-    async def snmp(self, device: Device) -> AsyncIterator[SnmpConnection]:
+    def snmp(self, device: Device) -> AbstractAsyncContextManager[SnmpConnection]:
         credential = device.snmp_credential()
         if credential is None:
-            yield _NoSnmp(device.id)
-        elif credential.snmp_version == 3:
-            yield UserConnection(device, credential, self._services, self._engines)
-        else:
-            yield CommunityConnection(device, credential, self._services)
+            return nullcontext(_NoSnmp(device.id))
+        if credential.snmp_version == 3:
+            return nullcontext(UserConnection(device, credential, self._services, self._engines))
+        return nullcontext(CommunityConnection(device, credential, self._services))
 
-    @asynccontextmanager
-    async def ssh(self, device: Device) -> AsyncIterator[SshConnection]:
-        connection = SshConnection(device, self._services)
-        try:
-            yield connection
-        finally:
-            await connection.close()
+    def ssh(self, device: Device) -> AbstractAsyncContextManager[SshConnection]:
+        return _Closing(SshConnection(device, self._services))
+
+
+class _Closing(AbstractAsyncContextManager[_Connection]):
+    """A connection that is closed at the end of its visit."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection: _Connection = connection
+
+    async def __aenter__(self) -> _Connection:
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
 
 
 class _NoSnmp:

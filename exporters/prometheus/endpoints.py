@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from html import escape
+from itertools import chain
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -25,8 +26,8 @@ from agent.errors import LatarnikError
 from agent.logs import logger
 from agent.model import Identity
 from agent.ports import DeviceStatus, ObserverContext, PollReport
-from exporters.prometheus.exposition import PIECE, Exposition, Refused, pieces
-from exporters.prometheus.facts import entry, readings
+from exporters.prometheus.exposition import NOTHING, PIECE, Exposition, Refused, pieces
+from exporters.prometheus.facts import entry, known, requests
 from exporters.prometheus.negotiation import OPENMETRICS, TEXT, wants_gzip, wants_openmetrics
 from exporters.prometheus.own import OWN_METRICS, OwnMetrics
 
@@ -71,6 +72,7 @@ class PrometheusObserver:
         self._context = context
         self._exposition = Exposition(context.metrics)
         self._statuses: dict[str, DeviceStatus] = {}
+        self._asked: dict[str, dict[str, int]] = {}
         self._reported: set[Refused] = set()
         self._large = 0
         for device in context.devices:
@@ -94,7 +96,8 @@ class PrometheusObserver:
 
     def device_changed(self, status: DeviceStatus) -> None:
         device = status.device
-        for refused in self._exposition.update(device.id, readings(status)):
+        measured = status.snapshot.measured() if status.snapshot is not None else NOTHING
+        for refused in self._exposition.update(device.id, chain(known(status), requests(self._asked.get(device.id, {}))), measured):
             self.own.refused(refused.reason)
             if refused not in self._reported:  # once: the next poll will bring it again
                 self._reported.add(refused)
@@ -102,7 +105,11 @@ class PrometheusObserver:
         self._statuses[device.id] = status
 
     def polled(self, report: PollReport) -> None:
+        """Told ahead of the status that the poll gave, which shows what is counted here."""
         self.own.polled(report)
+        asked = self._asked.setdefault(report.device, {})
+        for source, count in report.requests.items():
+            asked[source] = asked.get(source, 0) + count
 
     def delivery(self, desk: str, outcome: str) -> None:
         self.own.delivery(desk, outcome)
@@ -112,6 +119,9 @@ class PrometheusObserver:
 
     def lane(self, lane: str, running: int, waiting: int) -> None:
         self.own.lane(lane, running, waiting)
+
+    def traps(self, counts: Mapping[str, int]) -> None:
+        self.own.traps(counts)
 
     def config_loaded(self, at: datetime, *, successful: bool) -> None:
         self.own.config_loaded(at, successful=successful)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import inf, isnan
 
 from agent.model import MetricKind, MetricSpec, Reading
-from agent.model.reading import UNKNOWN
+from agent.model.reading import UNKNOWN, by_metric
 
 MAX_LABEL = 500
 """Characters of one label value: what a device says of itself is not trusted to be short."""
@@ -148,18 +148,6 @@ def render(device: str, readings: Iterable[Reading], families: Mapping[str, Fami
     return result
 
 
-def by_metric(readings: Iterable[Reading]) -> dict[str, list[Reading]]:
-    """The readings of each metric, in their order."""
-    groups: dict[str, list[Reading]] = {}
-    for reading in readings:
-        group = groups.get(reading.metric)
-        if group is None:
-            groups[reading.metric] = [reading]
-        else:
-            group.append(reading)
-    return groups
-
-
 def _block(device: str, name: str, group: Sequence[Reading], family: Family | None) -> tuple[bytes, list[Refused]]:
     """The lines of one metric of one device, and what was left out."""
     if family is None:
@@ -213,6 +201,9 @@ View = Sequence[tuple[Family, Sequence[bytes]]]
 """The page at one moment: the polls that end during a scrape do not show in it."""
 
 
+NOTHING: Mapping[str, Sequence[Reading]] = {}
+
+
 class Exposition:
     """The lines of all devices. Not for several threads, but a `View` may be joined in any."""
 
@@ -224,12 +215,17 @@ class Exposition:
                 raise ValueError(f"metric {spec.name} is declared twice")
             self._families[spec.name] = Family.of(spec)
         self._blocks: dict[str, dict[str, bytes]] = {name: {} for name in self._families}
-        self._shown: dict[str, dict[str, tuple[list[Reading], list[Refused]]]] = {}
+        self._shown: dict[str, dict[str, tuple[Sequence[Reading], list[Refused]]]] = {}
         """What stands on the page, by device and metric, and what was left out of it: most of it is the same at the next poll."""
 
-    def update(self, device: str, readings: Iterable[Reading]) -> Sequence[Refused]:
-        """Put these in the place of all that was known of the device. Returns the readings that were left out."""
-        groups = by_metric(readings)
+    def update(self, device: str, readings: Iterable[Reading], measured: Mapping[str, Sequence[Reading]] = NOTHING) -> Sequence[Refused]:
+        """Put these in the place of all that was known of the device. Returns the readings that were left out.
+
+        `measured`: more of them, by metric. What is given is kept to be compared with the next, so it must not change.
+        """
+        groups: dict[str, Sequence[Reading]] = {**by_metric(readings)}
+        for name, group in measured.items():
+            groups[name] = [*groups[name], *group] if name in groups else group
         shown = self._shown.setdefault(device, {})
         refused: list[Refused] = []
         for name, group in groups.items():
@@ -241,7 +237,10 @@ class Exposition:
                     self._blocks[name][device] = block
                 elif name in self._blocks:
                     self._blocks[name].pop(device, None)
-            refused += before[1]
+            else:
+                shown[name] = (group, before[1])  # equal, and held by the newest snapshot too: the older ones can go
+            if before[1]:
+                refused += before[1]
         if len(shown) > len(groups):
             for name in shown.keys() - groups.keys():
                 del shown[name]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from agent.catalogue import INFO_LABELS
-from agent.model import FacetStatus, Incident, Reading, Severity
+from agent.model import FacetStatus, Incident, IncidentState, Reading, Severity
 from agent.model.reading import UNKNOWN
 from agent.ports import DeviceStatus
 
@@ -30,6 +30,11 @@ def health(status: DeviceStatus) -> str:
     return "ok" if outcomes == {FacetStatus.OK} else UNKNOWN
 
 
+_UP = {up: Reading(metric="latarnik_device_up", value=float(up)) for up in (False, True)}
+_HEALTH = {state: Reading(metric="latarnik_device_health", state=state) for state in ("ok", "warning", "critical", UNKNOWN)}
+_BLOCKED = {blocked: Reading(metric="latarnik_device_authentication_blocked", value=float(blocked)) for blocked in (False, True)}
+
+
 @lru_cache(1024)
 def _facet_ok(name: str, source: str, ok: bool) -> Reading:
     return Reading(metric="latarnik_device_facet_ok", value=float(ok), labels=(name, source))
@@ -37,22 +42,34 @@ def _facet_ok(name: str, source: str, ok: bool) -> Reading:
 
 def readings(status: DeviceStatus) -> Iterator[Reading]:
     """Everything the page shows of the device: what the agent knows of it, then what the device said and is fresh."""
+    yield from known(status)
+    if status.snapshot is not None:
+        yield from status.snapshot.readings
+
+
+def known(status: DeviceStatus) -> Iterator[Reading]:
+    """What the agent knows of the device."""
     yield _info(status)
     if status.up is not None:
-        yield Reading(metric="latarnik_device_up", value=float(status.up))
+        yield _UP[status.up]
     if status.last_poll:
         yield Reading(metric="latarnik_device_last_poll_timestamp_seconds", value=status.last_poll.timestamp())
     if status.last_success:
         yield Reading(metric="latarnik_device_last_success_timestamp_seconds", value=status.last_success.timestamp())
         yield Reading(metric="latarnik_device_reboots_total", value=float(status.reboots))
-    yield Reading(metric="latarnik_device_health", state=health(status))
-    yield Reading(metric="latarnik_device_authentication_blocked", value=float(status.blocked))
+    yield _HEALTH[health(status)]
+    yield _BLOCKED[status.blocked]
     for incident in status.incidents:
         if incident.active:
             fault = incident.fault
             labels_of_fault = (fault.code, fault.severity.value, fault.component, _cause(status, incident))
             yield Reading(metric="latarnik_device_fault_active", value=1.0, labels=labels_of_fault)
             yield Reading(metric="latarnik_device_fault_since_timestamp_seconds", value=incident.first_seen.timestamp(), labels=(fault.code, fault.component))
+        elif incident.state is IncidentState.SUSPECTED:
+            fault = incident.fault
+            yield Reading(metric="latarnik_device_fault_suspected", value=1.0, labels=(fault.code, fault.severity.value, fault.component))
+    if status.streaming is not None:
+        yield Reading(metric="latarnik_device_event_stream_up", value=float(status.streaming))
     if status.contract and status.contract.ends:
         labels = (status.contract.id, status.contract.plan)
         yield Reading(metric="latarnik_device_contract_expiry_timestamp_seconds", value=_end_of(status.contract.ends).timestamp(), labels=labels)
@@ -64,7 +81,12 @@ def readings(status: DeviceStatus) -> Iterator[Reading]:
         for name, outcome in status.snapshot.facets.items():
             if outcome.status is not FacetStatus.UNSUPPORTED:
                 yield _facet_ok(name, outcome.source, outcome.status is FacetStatus.OK)
-        yield from status.snapshot.readings
+
+
+def requests(asked: Mapping[str, int]) -> Iterator[Reading]:
+    """How often polls asked the device, by way in."""
+    for source, count in asked.items():
+        yield Reading(metric="latarnik_device_requests_total", value=float(count), labels=(source,))
 
 
 def entry(status: DeviceStatus) -> dict[str, Any]:
@@ -128,7 +150,7 @@ def _info(status: DeviceStatus) -> Reading:
         "parent": device.parent,
         "contract": status.contract.id if status.contract else "",
     }
-    return Reading(metric="latarnik_device_info", labels=tuple(values[label] for label in INFO_LABELS))
+    return Reading(metric="latarnik_device_info", labels=tuple([values[label] for label in INFO_LABELS]))
 
 
 def _end_of(day: date) -> datetime:

@@ -8,7 +8,7 @@ import re
 import time
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,12 @@ OWN_METRICS = (
     OwnMetric("latarnik_poll_requests_total", "counter", "Requests made to devices by polls", ("source",)),
     OwnMetric("latarnik_poll_duration_seconds", "histogram", "How long polls took", ("vendor",)),
     OwnMetric("latarnik_poll_lane_length", "gauge", "Polls that run or wait, by lane: slow is for devices that answered late or not at all", ("lane", "state")),
+    OwnMetric(
+        "latarnik_traps_total",
+        "counter",
+        "Datagrams that came to the receiver of SNMP traps, by what became of them: taken is a hint to poll, stranger is none of the inventory's addresses",
+        ("outcome",),
+    ),
     OwnMetric("latarnik_delivery_attempts_total", "counter", "Steps of cases that were sent to a ticket desk, whether it took them or not", ("desk",)),
     OwnMetric("latarnik_delivery_failures_total", "counter", "Steps of cases that a ticket desk did not take", ("desk", "reason")),
     OwnMetric("latarnik_ticket_queue_length", "gauge", "Steps of cases that wait for the desk", ("desk",)),
@@ -80,6 +86,7 @@ class OwnMetrics:
         made = {own.name: _make(own, self.registry) for own in OWN_METRICS}
         self._metrics = made
         self._reasons: set[tuple[str, str]] = set()
+        self._traps: dict[str, int] = {}
         self._of_vendor: dict[str, tuple[Counter, Histogram]] = {}
         _Process(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -123,6 +130,13 @@ class OwnMetrics:
     def lane(self, lane: str, running: int, waiting: int) -> None:
         self._gauge("latarnik_poll_lane_length").labels(lane, "running").set(running)
         self._gauge("latarnik_poll_lane_length").labels(lane, "waiting").set(waiting)
+
+    def traps(self, counts: Mapping[str, int]) -> None:
+        for outcome, count in counts.items():
+            counter = self._counter("latarnik_traps_total").labels(self._bounded("trap", outcome))
+            before = self._traps.get(outcome, 0)
+            counter.inc(count - before if count >= before else count)  # fewer than before: another receiver
+            self._traps[outcome] = count
 
     def queue(self, desk: str, length: int, oldest: datetime | None, dead: int) -> None:
         self._gauge("latarnik_ticket_queue_length").labels(desk).set(length)

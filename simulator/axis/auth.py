@@ -93,6 +93,7 @@ class Gate:
         self._throttling = throttling
         self._clock = clock
         self._secret = secrets.token_bytes(16)
+        self._newest = 0
         self._counts: dict[str, set[int]] = {}
         self._failures: dict[str, deque[float]] = {}
         self._blocked: dict[str, float] = {}
@@ -136,8 +137,9 @@ class Gate:
         return "Digest " + ", ".join(parts)
 
     def _nonce(self, issued: float) -> str:
-        """Opaque to the client: when it was issued, and our signature."""
-        stamp = int(issued * 1000).to_bytes(8, "big")
+        """Opaque to the client: when it was issued, and our signature. No two are alike: each counts its uses for itself."""
+        self._newest = max(int(issued * 1_000_000), self._newest + 1)
+        stamp = self._newest.to_bytes(8, "big")
         return base64.b64encode(stamp + hmac.digest(self._secret, stamp, "sha1")).decode()
 
     def _fresh(self, nonce: str) -> bool:
@@ -147,7 +149,7 @@ class Gate:
             return False
         if not hmac.compare_digest(raw[8:], hmac.digest(self._secret, raw[:8], "sha1")):
             return False
-        return self._clock.monotonic() - int.from_bytes(raw[:8], "big") / 1000 <= _NONCE_LIFETIME
+        return self._clock.monotonic() - int.from_bytes(raw[:8], "big") / 1_000_000 <= _NONCE_LIFETIME
 
     def check(self, request: web.BaseRequest, accounts: Mapping[str, Account], *, secure: bool) -> str:
         """The name of the account that asks. Raises Unauthorized or BadAuthorization."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
 from simulator.axis.auth import Role
+from simulator.axis.product import Product
 from simulator.axis.state import State
+from simulator.snmp.agent import Access
 
 SERVER = {"Server": "Apache"}
 
@@ -20,6 +23,8 @@ class Call:
     """A request for one CGI. `role` is the caller's; `require` raises where more is needed.
 
     `user` and `password` are those of the account, '' for none. `parameters` is the whole tree as it is now.
+    `token` makes one for an event stream of this account. `certificate` is the one that is shown, PEM, and when it ends.
+    `recorder` is who fetches the picture.
     """
 
     request: web.BaseRequest
@@ -34,6 +39,10 @@ class Call:
     policy: str
     restart: Callable[[], None]
     reset: Callable[[], None]
+    token: Callable[[], str]
+    certificate: Callable[[], tuple[str, datetime]]
+    snmp: Access
+    recorder: str
 
     def query(self, name: str, default: str = "") -> str:
         return self.request.query.get(name, default)
@@ -41,6 +50,15 @@ class Call:
     def require(self, role: Role) -> None:
         if self.role < role:
             raise Insufficient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cgi:
+    """One path. `offered`: whether a product has it at all."""
+
+    answer: Callable[[Call], Awaitable[web.StreamResponse]]
+    level: Role
+    offered: Callable[[Product], bool] = lambda _product: True
 
 
 class Insufficient(Exception):
@@ -65,3 +83,8 @@ def xml(body: str) -> web.Response:
 
 def as_json(data: Any, *, status: int = 200, indent: int | None = None) -> web.Response:
     return web.Response(body=json.dumps(data, indent=indent).encode() + b"\n", status=status, content_type="application/json", headers=SERVER)
+
+
+def missing_item(message: str = "Item does not exist") -> web.Response:
+    """What the Device Configuration interface answers for what it does not have."""
+    return as_json({"status": "error", "error": {"code": 2, "message": message}}, status=404, indent=2)

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import timedelta
 from xml.sax.saxutils import quoteattr
 
 from aiohttp import web
 
-from simulator.axis import params, report
+from simulator.axis import params, report, rest, sip
 from simulator.axis.auth import Role
-from simulator.axis.call import SERVER, Call, as_json, page, text, xml
+from simulator.axis.call import SERVER, Call, Cgi, page, text, xml
 from simulator.axis.product import Product
-from simulator.axis.state import Disk, Storage
+from simulator.axis.state import Disk
 
 _CHUNK = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cgi:
-    """One path. `offered`: whether a product has it at all."""
-
-    answer: Callable[[Call], Awaitable[web.StreamResponse]]
-    level: Role
-    offered: Callable[[Product], bool] = lambda _product: True
 
 
 async def _param(call: Call) -> web.StreamResponse:
@@ -75,11 +66,10 @@ async def _temperature(call: Call) -> web.StreamResponse:
             f"Sensor.S{number}.Fahrenheit={celsius * 9 / 5 + 32:.2f}",
         ]
     for number in range(product.heaters):
-        status = "Heater Failure" if state.heater_failed(number) else "Running[40%]" if product.sensors and state.celsius(0) < 15 else "Stopped"
+        status = "Heater Failure" if state.heater_failed(number) else "Running[40%]" if state.heater_running(number) else "Stopped"
         lines += [f"Heater.H{number}.Status={status}", f"Heater.H{number}.TimeUntilStop=0"]
     for number in range(product.fans):
-        hot = bool(product.sensors) and state.celsius(0) > 45
-        status = "Fan Failure" if state.fan_failed(number) else "Running" if hot else "Stopped"
+        status = "Fan Failure" if state.fan_failed(number) else "Running" if state.fan_running(number) else "Stopped"
         lines += [f"Fan.F{number}.Status={status}", f"Fan.F{number}.TimeUntilStop=0"]
     return text("\n".join(lines) + "\n", state=state, html=product.generation.name.startswith("11"))
 
@@ -118,8 +108,8 @@ async def _disks(call: Call) -> web.StreamResponse:
             "cleanupmaxage": 7,
             "cleanuppolicy": "fifo",
             "locked": "no",
-            "full": "no",
-            "readonly": "no",
+            "full": "yes" if disk.full else "no",
+            "readonly": "yes" if disk.readonly else "no",
             "status": disk.state.value,
             "filesystem": disk.file_system,
             "group": disk.group,
@@ -139,31 +129,32 @@ async def _disk_health(call: Call) -> web.StreamResponse:
         return xml(_error_xml(10, "the disk is unknown"))
     rows = []
     for disk in disks:
-        match disk.state:
-            case Storage.EMPTY:
-                wear = kelvin = overall = -3
-            case Storage.FAILED:
-                wear, kelvin, overall = -2, disk.kelvin, 0
-            case Storage.OK:
-                wear, kelvin, overall = disk.wear, disk.kelvin, 1
-        rows.append(f"<HealthStatus {_attributes({'diskid': disk.id, 'wear': wear, 'temperature': kelvin, 'overallhealth': overall})}/>")
+        values = {"diskid": disk.id, "wear": disk.wear, "temperature": disk.kelvin, "overallhealth": disk.verdict}
+        rows.append(f"<HealthStatus {_attributes(values)}/>")
     return xml('<?xml version="1.0" encoding="ISO-8859-1"?>\n<root>\n<DiskHealth>\n' + "\n".join(rows) + "\n</DiskHealth>\n</root>\n")
 
 
 async def _applications(call: Call) -> web.StreamResponse:
-    product = call.state.product
+    """`LicenseExpirationDate` is documented, and its form YYYY-MM-DD our guess."""
     rows: list[dict[str, str]] = []
-    if product.video:
+    for number, name in enumerate(call.state.product.apps):
+        if not (status := call.state.application(name)):
+            continue
+        licence = {"License": "None"}
+        if name == "loiteringguard":
+            faults = call.state.faults
+            ends = call.state.clock.now() + timedelta(days=-1 if "app_licence_expired" in faults else 10 if "app_licence_expiring" in faults else 400)
+            licence = {"License": "Invalid" if "app_licence_expired" in faults else "Valid", "LicenseExpirationDate": f"{ends:%Y-%m-%d}"}
         rows.append(
             {
-                "Name": "vmd",
-                "NiceName": "AXIS Video Motion Detection",
+                "Name": name,
+                "NiceName": _APPLICATIONS[name],
                 "Vendor": "Axis Communications",
                 "Version": "4.5-4",
-                "ApplicationID": "143440",
-                "License": "None",
-                "Status": "Running",
-                "ConfigurationPage": "local/vmd/config.html",
+                **({"ApplicationID": str(143440 + number)} if number == 0 else {}),
+                **licence,
+                "Status": status,
+                "ConfigurationPage": f"local/{name}/config.html",
                 "VendorHomePage": "http://www.axis.com",
                 "LicenseName": "Proprietary",
             }
@@ -172,8 +163,30 @@ async def _applications(call: Call) -> web.StreamResponse:
     return xml(f'<reply result="ok">\n{body}\n</reply>\n')
 
 
+_APPLICATIONS = {
+    "vmd": "AXIS Video Motion Detection",
+    "loiteringguard": "AXIS Loitering Guard",
+    "AXISImageHealthAnalytics": "AXIS Image Health Analytics",
+}
+
+
 async def _system_log(call: Call) -> web.StreamResponse:
-    return text(report.log_text(call.state, call.query("text")), state=call.state)
+    """A word to look for is taken from 11.11 on; before, it is not looked at."""
+    word = call.query("text") if call.state.product.generation.log_filter else ""
+    return text(report.log_text(call.state, word), state=call.state)
+
+
+async def _audit_log(call: Call) -> web.StreamResponse:
+    """The last lines; `tail` says how many. The form of the lines is ours."""
+    tail = call.query("tail", "100")
+    if not tail.isdecimal():
+        return text("Error: tail is not a number\n", state=call.state, status=400)
+    return text(report.audit_text(call.state, int(tail)), state=call.state)
+
+
+async def _stream_token(call: Call) -> web.StreamResponse:
+    """A token that opens one event stream, within fifteen seconds."""
+    return text(call.token() + "\n", state=call.state)
 
 
 async def _server_report(call: Call) -> web.StreamResponse:
@@ -228,33 +241,6 @@ async def _picture(call: Call) -> web.StreamResponse:
     return web.Response(body=report.jpeg(seed=call.state.serial), content_type="image/jpeg", headers=SERVER)
 
 
-async def _discover(_: Call) -> web.StreamResponse:
-    """The list of the Device Configuration interfaces; of those only the list itself is simulated."""
-
-    def row(name: str, version: str, state: str) -> dict[str, str]:
-        root = f"/config/discover/apis/{name}/{version}"
-        stage = "" if state == "released" else state
-        return {
-            "doc": f"{root}/doc.md",
-            "doc_html": f"/config/web-ui/cu-doc.html?md-doc-loc={root}/doc.md",
-            "model": f"{root}/model.json",
-            "rest_api": f"/config/rest/{name}/{version}{stage}",
-            "rest_openapi": f"{root}/openapi.json",
-            "rest_ui": f"/config/web-ui/swagger-ui/?url={root}/openapi.json",
-            "state": state,
-            "version": f"{version[1:]}.0.0" if state == "released" else f"{version[1:]}.0.0-{state}.1",
-        }
-
-    device = {"rest_openapi": "/config/discover/openapi.json", "rest_ui": "/config/web-ui/swagger-ui/?url=/config/discover/openapi.json"}
-    apis = {"cert": {"v1": row("cert", "v1", "beta")}, "virtualhost": {"v1": row("virtualhost", "v1", "released")}}
-    return as_json({"apis": apis, "device": device, "framework_version": "1.0.0"}, indent=2)
-
-
-def missing_item(message: str = "Item does not exist") -> web.Response:
-    """What the Device Configuration interface answers for what it does not have."""
-    return as_json({"status": "error", "error": {"code": 2, "message": message}}, status=404, indent=2)
-
-
 def _storage(product: Product) -> bool:
     return product.has("disk-management")
 
@@ -279,12 +265,13 @@ def _table() -> dict[str, Cgi]:
         "/axis-cgi/restart.cgi": Cgi(answer=_restart, level=admin),
         "/axis-cgi/factorydefault.cgi": Cgi(answer=_reset, level=admin),
         "/axis-cgi/hardfactorydefault.cgi": Cgi(answer=_reset, level=admin),
-        "/config/discover": Cgi(answer=_discover, level=Role.VIEWER, offered=lambda product: product.has("device-config")),
+        "/axis-cgi/auditlog.cgi": Cgi(answer=_audit_log, level=admin, offered=lambda product: product.has("audit-log")),
+        "/axis-cgi/wssession.cgi": Cgi(answer=_stream_token, level=Role.OPERATOR, offered=lambda product: product.has("event-streaming-over-websocket")),
     }
     for path in _ADMIN_PATHS:  # where 5.x had them; they stayed for years
         old = path.replace("/axis-cgi/", "/axis-cgi/admin/")
         table[old] = Cgi(answer=table[path].answer, level=admin, offered=lambda product: "api-discovery" not in product.generation.apis)
-    return table
+    return table | rest.PATHS | sip.PATHS
 
 
 CGIS: Mapping[str, Cgi] = _table()

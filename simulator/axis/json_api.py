@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from simulator.axis import measured
 from simulator.axis.auth import Role
 from simulator.axis.call import Call, as_json
 
@@ -156,15 +157,23 @@ _NAMES = {
     "api-discovery": "API Discovery Service",
     "basic-device-info": "Basic Device Information",
     "device-config": "Device Configuration API",
+    "audit-log": "Audit Log",
     "disk-management": "Edge storage Disk management",
+    "event-streaming-over-websocket": "Event Streaming over WebSocket",
     "fwmgr": "Firmware Management",
     "io-port-management": "IO Port Management",
     "light-control": "Light Control",
+    "mqtt-client": "MQTT Client API",
     "network-settings": "Network Settings",
     "ntp": "NTP",
     "packagemanager": "Package Manager",
     "param-cgi": "Legacy Parameter Handling",
     "power-settings": "Power Settings",
+    "sip": "SIP API",
+    "siren-and-light": "Siren and Light",
+    "speakertest": "Speaker Test",
+    "streamstatus": "Stream Status",
+    "supervised-io": "Supervised I/O",
     "systemready": "Systemready",
     "temperaturecontrol": "Temperature Control",
     "time-service": "Time API",
@@ -242,99 +251,14 @@ async def _firmware_change(call: Call, _: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-async def _network_info(call: Call, _: Mapping[str, Any]) -> dict[str, Any]:
-    state = call.state
-    mac = ":".join(state.serial[n : n + 2] for n in range(0, 12, 2))
-    address = {"address": state.address, "prefixLength": 8, "origin": "DHCP", "scope": "global", "broadcast": "127.255.255.255"}
-    ipv4 = {
-        "enabled": True,
-        "configurationMode": "dhcp",
-        "linkLocalMode": "on",
-        "addresses": [address],
-        "defaultRouter": "192.0.2.1",
-        "staticDefaultRouter": "192.168.0.1",
-        "staticAddressConfigurations": [{"address": "192.168.0.90", "prefixLength": 24, "broadcast": "192.168.0.255"}],
-    }
-    return {
-        "system": {
-            "hostname": {"useDhcpHostname": True, "hostname": f"axis-{state.serial.lower()}", "staticHostname": f"axis-{state.serial.lower()}"},
-            "resolver": {"useDhcpResolverInfo": True, "nameServers": ["192.0.2.53"], "searchDomains": [], "domainName": "example.org"},
-        },
-        "devices": [
-            {
-                "name": "eth0",
-                "type": "wired",
-                "macAddress": mac,
-                "link": True,
-                "MTU": 1500,
-                "wired": {"linkMode": {"current": "100baseT_full", "configured": "auto"}, "8021X": {"enabled": False, "status": "Stopped"}},
-                "IPv4": ipv4,
-                "IPv6": {"enabled": True, "addresses": []},
-            }
-        ],
-    }
-
-
-async def _ntp_info(call: Call, _: Mapping[str, Any]) -> dict[str, Any]:
-    client: dict[str, Any] = {
-        "enabled": True,
-        "NTSEnabled": False,
-        "serversSource": "static",
-        "staticServers": ["ntp.example.org"],
-        "advertisedServers": [],
-        "synced": True,
-        "timeToNextSync": 1024 - int(call.state.uptime) % 1024,
-        "timeOffset": 0.0004,
-        "minpoll": 6,
-        "maxpoll": 10,
-    }
-    return {"client": client}
-
-
-async def _date_time(call: Call, _: Mapping[str, Any]) -> dict[str, Any]:
-    """Field names from documentation, never recorded."""
-    now = call.state.clock.now().replace(microsecond=0, tzinfo=None).isoformat()
-    return {"dateTime": f"{now}Z", "dstEnabled": True, "localDateTime": now, "posixTimeZone": "UTC0", "timeZone": "UTC"}
-
-
-async def _lights(_: Call, __: Mapping[str, Any]) -> dict[str, Any]:
-    led = {
-        "lightID": "led0",
-        "lightType": "IR",
-        "enabled": True,
-        "synchronizeDayNightMode": True,
-        "lightState": False,
-        "automaticIntensityMode": True,
-        "automaticAngleOfIlluminationMode": False,
-        "nrOfLEDs": 2,
-        "error": False,
-        "errorInfo": "",
-    }
-    return {"items": [led]}
-
-
-async def _ports(call: Call, _: Mapping[str, Any]) -> dict[str, Any]:
-    def port(number: int) -> dict[str, Any]:
-        name = f"Port {number + 1}"
-        return {"port": str(number), "configurable": True, "usage": "", "name": name, "direction": "input", "state": "open", "normalState": "open"}
-
-    count = call.state.product.ports
-    return {"numberOfPorts": count, "items": [port(number) for number in range(count)]}
-
-
-async def _power(_: Call, __: Mapping[str, Any]) -> dict[str, Any]:
-    """-1 stands for unknown: the recorded camera knew none of the PoE figures. `maxPower` is the most that was seen, not a limit."""
-    usage = {"currentPower": 6.1, "averagePower": 5.8, "maxPower": 9.4}
-    return {"usage": usage, "psePoeClass": -1, "lldpPoeClass": -1, "powerRequested": -1, "powerState": -1}
-
-
 def _api(id: str, level: Role, methods: Mapping[str, Method], *, levels: Mapping[str, Role] | None = None, codes: Mapping[str, int] = _CODES) -> Api:
     return Api(id=id, level=level, methods={"getSupportedVersions": _supported(id), **methods}, levels=levels or {}, codes=codes)
 
 
 _OPEN = {"getSupportedVersions": Role.ANONYMOUS}
 
-# Levels: documented for fwmgr and basicdeviceinfo; systemready needs none in working clients; the others are what their users report.
+# Levels: documented for fwmgr and basicdeviceinfo; systemready needs none in working clients; streamstatus is
+# documented; the others are what their users report, or our guess (mqtt, siren).
 APIS: Mapping[str, Api] = {
     "/axis-cgi/basicdeviceinfo.cgi": _api(
         "basic-device-info",
@@ -350,10 +274,15 @@ APIS: Mapping[str, Api] = {
         {"status": _firmware_status, "reboot": _firmware_reboot, "factoryDefault": _firmware_default, "commit": _firmware_change},
         codes=_FIRMWARE_CODES,
     ),
-    "/axis-cgi/network_settings.cgi": _api("network-settings", Role.OPERATOR, {"getNetworkInfo": _network_info}),
-    "/axis-cgi/ntp.cgi": _api("ntp", Role.OPERATOR, {"getNTPInfo": _ntp_info}),
-    "/axis-cgi/time.cgi": _api("time-service", Role.OPERATOR, {"getDateTimeInfo": _date_time}),
-    "/axis-cgi/lightcontrol.cgi": _api("light-control", Role.OPERATOR, {"getLightInformation": _lights}),
-    "/axis-cgi/io/portmanagement.cgi": _api("io-port-management", Role.OPERATOR, {"getPorts": _ports}),
-    "/axis-cgi/power-settings.cgi": _api("power-settings", Role.OPERATOR, {"getPowerStatus": _power}),
+    "/axis-cgi/network_settings.cgi": _api("network-settings", Role.OPERATOR, {"getNetworkInfo": measured.network_info}),
+    "/axis-cgi/ntp.cgi": _api("ntp", Role.OPERATOR, {"getNTPInfo": measured.ntp_info}),
+    "/axis-cgi/time.cgi": _api("time-service", Role.OPERATOR, {"getDateTimeInfo": measured.date_time}),
+    "/axis-cgi/lightcontrol.cgi": _api("light-control", Role.OPERATOR, {"getLightInformation": measured.lights}),
+    "/axis-cgi/io/portmanagement.cgi": _api("io-port-management", Role.OPERATOR, {"getPorts": measured.ports}),
+    "/axis-cgi/power-settings.cgi": _api("power-settings", Role.OPERATOR, {"getPowerStatus": measured.power}),
+    "/axis-cgi/mqtt/client.cgi": _api("mqtt-client", Role.OPERATOR, {"getClientStatus": measured.mqtt_client}),
+    "/axis-cgi/streamstatus.cgi": _api("streamstatus", Role.ADMINISTRATOR, {"getAllStreams": measured.streams}),
+    "/axis-cgi/siren_and_light.cgi": _api(
+        "siren-and-light", Role.OPERATOR, {"getStatus": measured.siren_status, "getHealthCheckStatus": measured.siren_health}
+    ),
 }

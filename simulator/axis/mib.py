@@ -52,6 +52,10 @@ def _traffic(rate: float) -> Value:
     return lambda state: ber.counter32(int(state.uptime * rate))
 
 
+def _speed(state: State) -> bytes:
+    return ber.gauge32(10_000_000 if "link_degraded" in state.faults else 100_000_000)
+
+
 def _interface_table() -> list[Object[State]]:
     """ifTable: 1 is lo, without an address; 2 is eth0, whose address is the serial number."""
     zero = _fixed(ber.counter32(0))
@@ -60,7 +64,7 @@ def _interface_table() -> list[Object[State]]:
         2: (_fixed(ber.octets("lo")), _fixed(ber.octets("eth0"))),
         3: (_fixed(ber.integer(24)), _fixed(ber.integer(6))),
         4: (_fixed(ber.integer(65536)), _fixed(ber.integer(1500))),
-        5: (_fixed(ber.gauge32(10_000_000)), _fixed(ber.gauge32(100_000_000))),
+        5: (_fixed(ber.gauge32(10_000_000)), _speed),
         6: (_fixed(ber.octets(b"")), lambda state: ber.octets(bytes.fromhex(state.serial))),
         7: (_fixed(ber.integer(1)), _fixed(ber.integer(1))),
         8: (_fixed(ber.integer(1)), _fixed(ber.integer(1))),
@@ -79,7 +83,7 @@ def _interface_table() -> list[Object[State]]:
 
 
 def _sensor_status(state: State, *, number: int) -> bytes:
-    if number == 0 and "sensor_nonsense" in state.faults:
+    if number == 0 and not state.faults.isdisjoint({"sensor_nonsense", "sensor_sentinel"}):
         return ber.integer(_FAILURE)
     return ber.integer(_OUT_OF_BOUNDS if state.out_of_bounds(number) else _OK)
 
@@ -90,6 +94,11 @@ def _sensor_value(state: State, *, number: int) -> bytes:
 
 def _fan_status(state: State, *, number: int) -> bytes:
     return ber.integer(_FAILURE if state.fan_failed(number) else _OK)
+
+
+def _first_two(state: State, *, number: int, fault: str) -> bytes:
+    """1 is good and 2 is not; a fault is that of the first."""
+    return ber.integer(2 if number == 1 and fault in state.faults else 1)
 
 
 def _disruption(state: State, *, disk: str) -> bytes:
@@ -104,15 +113,23 @@ def _video(product: Product) -> list[Object[State]]:
 
     sensors = [((_COMMON, product.first_sensor + number), number) for number in range(len(product.sensors))]
     fans = [((_COMMON, number + 1), number) for number in range(product.fans)]
-    disks = (["SD_DISK"] if product.sd_card is not None else []) + ["NetworkShare"]
+    built_in = [f"HARD_DISK_{number}" for number in range(1, len(product.hard_disks) + 1)]
+    disks = (["SD_DISK"] if product.sd_card is not None else []) + ["NetworkShare"] + built_in
     rows: list[tuple[Oid, str]] = [((number,), disk) for number, disk in enumerate(disks, 1)]
     casing: list[tuple[Oid, Value]] = [((1,), _fixed(ber.octets(product.casing)))] if product.casing else []
+
+    def flags(count: int, fault: str, *prefix: int) -> list[tuple[Oid, Value]]:
+        return [((*prefix, number), partial(_first_two, number=number, fault=fault)) for number in range(1, count + 1)]
+
     return [
+        *column(1, 3, flags(product.supplies, "power_supply_failed", _COMMON)),
         *column(2, 3, [(index, partial(_fan_status, number=number)) for index, number in fans]),
         *column(3, 3, [(index, partial(_sensor_status, number=number)) for index, number in sensors]),
         *column(3, 4, [(index, partial(_sensor_value, number=number)) for index, number in sensors]),
+        *column(4, 2, flags(product.video_inputs, "video_lost")),
+        *column(5, 2, flags(product.audio_inputs, "audio_lost")),
         *column(6, 2, casing),
-        *column(6, 3, [((1,), _fixed(ber.integer(1)))] if product.casing else []),
+        *column(6, 3, flags(int(bool(product.casing)), "casing_open")),
         *column(8, 2, [(index, _fixed(ber.octets(disk))) for index, disk in rows] if product.storage_names else []),
         *column(8, 3, [(index, partial(_disruption, disk=disk)) for index, disk in rows]),
     ]

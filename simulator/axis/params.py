@@ -61,25 +61,26 @@ def tree(state: State, *, policy: Policy, snmp: Mapping[str, str]) -> dict[str, 
             },
         )
     found |= _prefixed("HTTPS", {"Enabled": "yes", "Port": "443"})
-    found |= _prefixed(
-        "SNMP",
-        {
-            "DSCP": "0",
-            "Enabled": "no",
-            "EngineBoots": str(state.boots),
-            "InitialUserPasswd": "",
-            "InitialUserPasswdSet": "no",
-            "Trap.Enabled": "no",
-            "Trap.T0.Address": "",
-            "Trap.T0.Community": "public",
-            "V1": "no",
-            "V1ReadCommunity": "public",
-            "V1WriteCommunity": "write",
-            "V2c": "no",
-            "V3": "no",
-            **snmp,
-        },
-    )
+    if generation.snmp_parameters:
+        found |= _prefixed(
+            "SNMP",
+            {
+                "DSCP": "0",
+                "Enabled": "no",
+                "EngineBoots": str(state.boots),
+                "InitialUserPasswd": "",
+                "InitialUserPasswdSet": "no",
+                "Trap.Enabled": "no",
+                "Trap.T0.Address": "",
+                "Trap.T0.Community": "public",
+                "V1": "no",
+                "V1ReadCommunity": "public",
+                "V1WriteCommunity": "write",
+                "V2c": "no",
+                "V3": "no",
+                **snmp,
+            },
+        )
     found |= _prefixed("Time", {"NTP.Server": "0.0.0.0", "POSIXTimeZone": "UTC0", "SyncSource": "NTP", "ObtainFromDHCP": "yes"})
     found |= _storage(state)
     if generation.temperature_limits:
@@ -124,6 +125,10 @@ def _properties(state: State) -> dict[str, str]:
             "TemperatureSensor",
             {"Fan": _yes(product.fans), "Heater": _yes(product.heaters), "TemperatureControl": "yes", "TemperatureSensor": "yes"},
         )
+    if product.has("sip"):
+        values |= {"API.SIP.SIP": "yes", "API.SIP.Version": generation.apis["sip"]}
+    if product.has("speakertest"):
+        values |= {"API.SpeakerTest.AutomaticTest": "yes", "API.SpeakerTest.Version": generation.apis["speakertest"]}
     if product.video:
         values["Image.Format"] = "jpeg,mjpeg,h264"
         values["Image.Resolution"] = "1920x1080,1280x720,1024x576,640x360,320x180"
@@ -160,6 +165,7 @@ def _storage(state: State) -> dict[str, str]:
     slots = [("S1", "NetworkShare", "NetworkShare:", "cifs")]
     if state.product.sd_card is not None:
         slots.insert(0, ("S0", "SD_DISK", "/dev/sd_disk1", "ext4"))
+    slots += [(f"S{number + 1}", f"HARD_DISK_{number}", f"/dev/sd{chr(96 + number)}1", "ext4") for number in range(1, len(state.product.hard_disks) + 1)]
     for group, disk, node, file_system in slots:
         found |= _prefixed(
             f"Storage.{group}",

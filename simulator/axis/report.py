@@ -21,8 +21,15 @@ def log_text(state: State, word: str = "") -> str:
     return "\n".join([head, *(line for line in lines if word in line)]) + "\n"
 
 
+def audit_text(state: State, count: int) -> str:
+    """The last lines of the audit log, in the form of the system log."""
+    lines = list(state.audit)[-count:] if count else []
+    return "".join(_dated(line, state) + "\n" for line in lines)
+
+
 def _dated(line: LogLine, state: State) -> str:
-    return f"{line.at.isoformat(timespec='milliseconds')} axis-{state.serial.lower()} [ {line.level:<8}] {line.process}: {line.text}"
+    level = "WARNING" if line.level == "WARN" else line.level
+    return f"{line.at.isoformat(timespec='milliseconds')} axis-{state.serial.lower()} [ {level:<8}] {line.process}: {line.text}"
 
 
 def _undated(line: LogLine, state: State) -> str:

@@ -256,6 +256,13 @@ class Agent(Generic[T]):
         pdu = ber.sequence(ber.integer(0), ber.integer(0), ber.integer(0), ber.sequence(binding), tag=REPORT)
         return self._wrap(header, pdu, flags=header.flags & _AUTH if user else 0, user=user)
 
+    def notification(self, pdu: bytes, user: usm.User) -> bytes:
+        """A v3 message that this engine sends by itself, in which it is the authoritative one (RFC 3414 3.1)."""
+        flags = (_AUTH if user.auth else 0) | (_PRIV if user.priv else 0)
+        self.counted["notification"] += 1
+        header = _Header(self.counted["notification"], _MAX_SIZE, flags, self._engine, self._boots(), int(self._time()), user.name, b"", b"")
+        return self._wrap(header, pdu, flags=flags, user=user)
+
     def _wrap(self, header: _Header, pdu: bytes, *, flags: int, user: usm.User | None) -> bytes:
         """A whole v3 message around a PDU."""
         boots, time = self._boots(), int(self._time())

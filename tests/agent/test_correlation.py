@@ -45,8 +45,8 @@ from agent.model import (
     StepState,
     Text,
 )
-from agent.polling.poller import Cadence
 from agent.polling.rules import Rules
+from agent.polling.state import Cadence
 from agent.polling.watch import Watch
 from agent.ports import CollectorPlugin, DeviceStatus, Facet, FacetData, Session
 from agent.service.cases import Office
@@ -379,6 +379,7 @@ class Fleet:
             polled=lambda _: None,
             news=lambda _: None,
             spawn=self._spawn,
+            poke=lambda _: None,
         )
 
     async def run(self, work: Any) -> Any:

@@ -264,3 +264,64 @@ def test_the_logs_mask_by_key_and_by_pattern() -> None:
     assert masked["device"] == "cam"
     assert masked["key"] == "cam/x"
     assert mask_text("Set-Cookie: session_id=abc; Path=/\r\nDate: now") == "Set-Cookie: ***\r\nDate: now"
+
+
+async def test_a_call_that_begins_while_a_heavy_file_comes_ends_the_transfer_and_the_file_waits(tmp_path: Path) -> None:
+    calls: list[bool] = []
+
+    def big(name: str, **changes: Any) -> EvidenceItem:
+        async def fetch(_client: object) -> AsyncGenerator[bytes, None]:
+            yield b"first"
+            calls.append(True)
+            yield b"second"
+
+        return item(name, fetch=fetch, **changes)
+
+    items = (big("heavy.zip"), item("heavy.txt", b"x", fallback_for="heavy.zip"), big("light.txt", light=True))
+    evidence = await run(tmp_path, *items, heavy=lambda: not calls, taken=lambda: bool(calls))
+    assert evidence.deferred == ("heavy.zip",)
+    assert {a.name for a in evidence.artifacts} == {OWN_VIEW, "light.txt"}
+    assert evidence.notes == ()
+    assert {p.name for p in (tmp_path / "case").iterdir()} == {OWN_VIEW, "light.txt"}
+
+
+async def test_a_report_that_only_an_administrator_gets_is_left_to_a_person(tmp_path: Path) -> None:
+    refused = CollectError(Reason.FORBIDDEN, "not with this account")
+    report = item("report.zip", refused, account="service")
+    text = item("report.txt", refused, account="service", fallback_for="report.zip")
+    evidence = await run(tmp_path, report, text, item("log.txt", refused, account="service", light=True))
+    assert evidence.notes[-1].startswith("report.zip: a person with an administrator's account may fetch it")
+    assert evidence.notes[-1].endswith("latarnik case attach case FILE")
+    for items, changes in (((report, item("report.txt", b"x", account="service", fallback_for="report.zip")), {}), ((report,), {"heavy": lambda: False})):
+        found = await run(tmp_path, *items, **changes)
+        assert not [note for note in found.notes if "case attach" in note]
+
+
+@pytest.mark.parametrize("place", ["stored member", "name", "remark", "remark of a member"])
+async def test_a_secret_that_is_not_packed_is_taken_out_of_a_zip_that_stays_whole(tmp_path: Path, place: str) -> None:
+    """Masked as the bytes pass, it would break the sums, and the whole report would be left out."""
+    secret = "kanarek-wspolnota"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        info = zipfile.ZipInfo(f"log-{secret}.txt" if place == "name" else "log.txt")
+        info.comment = secret.encode() if place == "remark of a member" else b""
+        archive.writestr(info, secret if place == "stored member" else "all well")
+        archive.comment = secret.encode() if place == "remark" else b""
+    evidence = await run(tmp_path, item("report.zip", out.getvalue(), media_type="application/zip"))
+    assert evidence.notes == ()
+    cleaned = read(evidence, "report.zip")
+    assert secret.encode() not in cleaned
+    with zipfile.ZipFile(io.BytesIO(cleaned)) as archive:
+        assert archive.testzip() is None
+        (name,) = archive.namelist()
+        assert name == (f"log-{'*' * len(secret)}.txt" if place == "name" else "log.txt")
+        assert archive.read(name) == (b"*" * len(secret) if place == "stored member" else b"all well")
+
+
+async def test_a_secret_in_the_head_of_a_gzip_is_taken_out(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with gzip.GzipFile("kanarek-wspolnota.txt", "wb", fileobj=out) as packed:
+        packed.write(b"all well")
+    evidence = await run(tmp_path, item("log.gz", out.getvalue()))
+    assert b"kanarek-wspolnota" not in read(evidence, "log.gz")
+    assert gzip.decompress(read(evidence, "log.gz")) == b"all well"

@@ -8,8 +8,8 @@ import pytest
 
 from agent.errors import Reason, Unreachable
 from agent.model import FacetStatus
-from agent.polling import poller
-from agent.polling.poller import POLL_TIMEOUT, SHORTEST_LIMIT, Cadence
+from agent.polling import state
+from agent.polling.state import POLL_TIMEOUT, SHORTEST_LIMIT, Cadence
 from tests.agent.test_poller import Toy, facet, values
 
 SILENT = Unreachable(Reason.TIMEOUT, "no answer", sent=True)
@@ -68,7 +68,7 @@ async def test_what_hung_is_asked_last_the_next_time_but_for_what_others_wait_fo
 
 async def test_a_poll_that_is_cut_off_was_not_long_enough_for_what_hangs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The facets behind one that hangs for the whole poll are read in the next one."""
-    monkeypatch.setattr(poller, "SHORTEST_LIMIT", 0.05)
+    monkeypatch.setattr(state, "SHORTEST_LIMIT", 0.05)
 
     async def hang(_client: object) -> None:
         await asyncio.Event().wait()

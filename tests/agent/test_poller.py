@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from agent.errors import BadPayload, Busy, CollectError, NotSupported, Reason, Unreachable
 from agent.model import Device, FacetStatus, Identity, Reading, Snapshot
-from agent.polling.poller import BASE_INTERVAL, UNSUPPORTED_AGAIN, Cadence, PollState, effective_every, poll
+from agent.polling.poller import UNSUPPORTED_AGAIN, poll
+from agent.polling.state import BASE_INTERVAL, Cadence, PollState, effective_every
 from agent.ports import CollectorPlugin, Facet, FacetData, PollReport, Session
 from tests.support.clock import TurnedClock
 

@@ -72,6 +72,46 @@ async def test_it_is_synced_before_it_takes_its_place_and_its_folder_after(tmp_p
     assert order == ["file of 17 bytes", "replace", "folder", "folder"]
 
 
+async def test_what_need_not_be_synced_is_written_over_the_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = FileVault(tmp_path / "vault")
+    await vault.put("hall", {"session": "PS", "token": "first"})
+    note = tmp_path / "vault" / "hall.json"
+    first = note.stat().st_ino
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for token in ("2nd", "a longer one than the first", "4", "x" * 900):
+        await vault.put("hall", {"session": "PS", "token": token}, synced=False)
+        assert await FileVault(tmp_path / "vault").get("hall") == {"session": "PS", "token": token}
+        assert (note.stat().st_ino, mode(note)) == (first, 0o600)
+    assert synced == []
+    await vault.put("hall", {}, synced=False)
+    assert list((tmp_path / "vault").iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["nothing", "open to all", "a link", "with a second name", "larger than a page"])
+async def test_what_lies_there_and_is_no_file_of_ours_is_not_written_over(tmp_path: Path, there: str) -> None:
+    vault = FileVault(tmp_path / "vault")
+    note, outside = tmp_path / "vault" / "hall.json", tmp_path / "outside"
+    outside.write_text("mine")
+    match there:
+        case "open to all":
+            note.write_text("{}")
+            note.chmod(0o666)
+        case "a link":
+            outside.chmod(0o600)
+            note.symlink_to(outside)
+        case "with a second name":
+            outside.chmod(0o600)
+            note.hardlink_to(outside)
+        case "larger than a page":
+            note.write_bytes(b" " * 5000)
+            note.chmod(0o600)
+    await vault.put("hall", {"session": "PS"}, synced=False)
+    assert await vault.get("hall") == {"session": "PS"}
+    assert outside.read_text() == "mine"
+    assert (mode(note), note.stat().st_nlink, note.stat().st_size) == (0o600, 1, 17)
+
+
 @pytest.mark.parametrize("step", ["open", "fsync", "replace"])
 async def test_when_it_cannot_be_written_the_old_one_stays_and_the_error_names_place_and_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

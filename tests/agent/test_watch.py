@@ -39,8 +39,8 @@ from agent.model import (
     TicketRef,
 )
 from agent.polling import casework
-from agent.polling.poller import Cadence
 from agent.polling.rules import Rules
+from agent.polling.state import Cadence
 from agent.polling.watch import EVIDENCE_WAIT, Watch
 from agent.ports import CollectorPlugin, DeviceStatus, EvidenceItem, Facet, FacetData, PollReport, Session
 from agent.service.cases import Office
@@ -157,6 +157,7 @@ class Site:
         self.store, self.toy, self.clock = store, toy, clock
         self.shown: dict[str, DeviceStatus] = {}
         self.tasks: list[asyncio.Task[None]] = []
+        self.poked: list[str] = []
         inventory = Inventory(devices=(codec, CAMERA), contracts={}, plans=plans, desks=desks, routes=())
         rules = Rules(
             specs=MappingProxyType({s.code: s for s in (*COMMON_FAULTS, *SPECS)}),
@@ -177,6 +178,7 @@ class Site:
             polled=self._polled,
             news=lambda _: None,
             spawn=self._spawn,
+            poke=self.poked.append,
         )
 
     def _polled(self, report: PollReport) -> None: ...

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -16,16 +16,18 @@ from agent.model import Device
 from agent.ports import Services
 from collectors.axis import PLUGIN, AxisSession
 from collectors.axis import client as axis
-from collectors.axis.client import GET_READS, JSON_READS, AxisClient, ForbiddenRequestError, json_error
+from collectors.axis.client import CALL_READS, GET_READS, JSON_READS, AxisClient, ForbiddenRequestError, json_error
 from collectors.axis.evidence import EVIDENCE
 from collectors.axis.facets import FACETS
+from collectors.axis.facets_health import DISCOVERY_FACETS, HEALTH_FACETS, NEEDS_REST
 from tests.axis import samples
 from tests.axis.doubles import ADMIN, COMMUNITY, OPERATOR, Guard, entry, services
 
 Handler = Callable[[web.Request], Any]
 KNOWN_READS = re.compile(
     r"/axis-cgi/(?:param\.cgi\?action=list(?:&.*)?|temperaturecontrol\.cgi\?action=statusall|disks/list\.cgi\?diskid=all|disks/gethealth\.cgi"
-    r"|systemlog\.cgi|serverreport\.cgi\?mode=(?:text|zip|zip_with_image))"
+    r"|wssession\.cgi|applications/list\.cgi|systemlog\.cgi|auditlog\.cgi\?tail=[0-9]{1,5}|serverreport\.cgi\?mode=(?:text|zip|zip_with_image))"
+    r"|/config/discover|/local/AXISImageHealthAnalytics/v1/status"
 )
 
 
@@ -40,7 +42,8 @@ class Web:
     async def answer(self, request: web.Request) -> web.Response:
         name = request.raw_path
         if request.method == "POST":
-            name = f"{name} {(await request.json())['method']}"
+            told = await request.json()
+            name = f"{name} {told.get('method') or next(iter(told))}"
         self.seen.append(name)
         if self.guarded and not name.endswith(("getAllUnrestrictedProperties", "systemready")):
             user = BasicAuth.decode(request.headers["Authorization"]) if "Authorization" in request.headers else None
@@ -73,7 +76,8 @@ async def visit(handler: Web, lent: Services | None = None, **options: Any) -> A
 
 
 def test_the_table_of_reads_holds_reads_alone() -> None:
-    assert {method for _, method in JSON_READS} == {"getAllUnrestrictedProperties", "getAllProperties", "systemready", "status"}
+    assert all(method.startswith("get") or method in {"systemready", "status"} for _, method in JSON_READS)
+    assert all(method.startswith("Get") for method in CALL_READS)
     for path in GET_READS:
         assert KNOWN_READS.fullmatch(path), path
 
@@ -115,12 +119,82 @@ async def test_no_other_call_can_be_sent(path: str, method: str) -> None:
             await client.json_api(path, method)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/config/rest/ssh/v2",
+        "/config/rest/cert/v1/create",
+        "/config/rest/siren-and-light/v2beta",
+        "/config/rest/siren-and-light/v2beta/maintenanceMode/start",
+        "/config/rest/cert/v1?x=y",
+        "/local/AXISImageHealthAnalytics/v1/settings",
+    ],
+)
+async def test_of_the_interfaces_for_configuration_only_these_are_read(path: str) -> None:
+    device = Web({})
+    async with visit(device) as client:
+        with pytest.raises(ForbiddenRequestError):
+            await client.rest(path)
+        with pytest.raises(ForbiddenRequestError):
+            await client.realms(path)
+        with pytest.raises(ForbiddenRequestError):
+            await client.call_service("Call")
+    assert device.seen == []
+
+
+async def test_an_error_of_the_configuration_interface_in_a_200_is_an_error() -> None:
+    path = "/config/rest/cert/v1"
+    wrong = {"status": "error", "error": {"code": 2, "message": "Item does not exist"}}
+    async with visit(Web({path: wrong, axis.DISCOVER: "[1]"})) as client:
+        with pytest.raises(CollectError, match="Item does not exist"):
+            await client.rest(path)
+        with pytest.raises(BadPayload):
+            await client.rest(axis.DISCOVER)
+
+
+async def test_a_fault_of_the_call_service_is_that_of_a_device_without_one() -> None:
+    called = f"{axis.CALL_SERVICE} axcall:GetCallStatus"
+    async with visit(Web({called: {"Fault": {"faultstring": "unknown method"}}})) as client:
+        with pytest.raises(NotSupported):
+            await client.call_service("GetCallStatus")
+    async with visit(Web({called: "[]"})) as client:
+        with pytest.raises(BadPayload):
+            await client.call_service("GetCallStatus")
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+async def test_what_a_firmware_no_longer_has_is_quietly_not_supported(status: int) -> None:
+    class Gone(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            return status
+
+    async with visit(Web(Gone())) as client:
+        for facet in (*DISCOVERY_FACETS, *HEALTH_FACETS):
+            with pytest.raises(NotSupported):
+                await facet.fetch(client)
+
+
+async def test_without_tls_there_is_no_certificate_and_the_realm_is_that_of_the_401() -> None:
+    class Realm(Web):
+        async def answer(self, request: web.Request) -> web.Response:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Digest realm="AXIS_B8A44F0A0B01", nonce="x", algorithm=MD5, qop="auth"'})
+
+    path = axis.parameters_path(axis.IDENTITY_GROUPS)
+    async with visit(Realm({})) as client:
+        assert await client.realms(path) == ["AXIS_B8A44F0A0B01"]
+        with pytest.raises(NotSupported):
+            await client.shown_certificate()
+    async with visit(Web({path: samples.BRAND_5_51})) as client:
+        with pytest.raises(NotSupported):
+            await client.realms(path)
+
+
 async def test_all_that_facets_and_evidence_send_to_a_device_is_in_the_table() -> None:
     device = Web({}, guarded=True)
     async with visit(device, credentials={"http": OPERATOR, "service": ADMIN}) as client:
         for facet in FACETS:
             if facet.source == "http":
-                with pytest.raises(CollectError):
+                with suppress(CollectError):
                     await facet.fetch(client)
         for item in EVIDENCE:
             with pytest.raises(CollectError):
@@ -128,7 +202,10 @@ async def test_all_that_facets_and_evidence_send_to_a_device_is_in_the_table() -
                     pass
     for sent in device.seen:
         path, _, method = sent.partition(" ")
-        assert (path, method) in JSON_READS if method else KNOWN_READS.fullmatch(path), sent
+        if path == axis.CALL_SERVICE:
+            assert method.removeprefix("axcall:") in CALL_READS
+        elif path != "/":
+            assert (path, method) in JSON_READS if method else KNOWN_READS.fullmatch(path), sent
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -197,9 +274,11 @@ def offered(**credentials: Any) -> set[str]:
 
 def test_what_is_asked_depends_on_the_accounts() -> None:
     every = {facet.name for facet in FACETS}
+    # On http, of a kind that is not known, and before it listed its interfaces for configuration.
+    every -= {"call", "sip", "certificate", *NEEDS_REST}
     assert offered() == every - {"snmp_system", "snmp_health"}
     assert offered(snmp=COMMUNITY) == every
-    assert offered(http=OPERATOR) == every - {"snmp_system", "snmp_health"}
+    assert offered(http=OPERATOR) == every - {"snmp_system", "snmp_health", "identity_realm"}
 
 
 async def test_without_an_account_a_device_is_asked_for_what_anybody_may_read_and_the_rest_is_unsupported() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -7,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agent.diagnosis.plaintext import scrub
 from agent.errors import CollectError, NotSupported
 from agent.model import CheckAnswer, Fault, History, Identity, Severity, Snapshot
 from agent.ports import EvidenceItem
 from collectors.axis import PLUGIN
 from collectors.axis import client as axis
 from collectors.axis.client import AxisClient
-from collectors.axis.evidence import EVIDENCE, checklist, scrub
+from collectors.axis.evidence import EVIDENCE, checklist
 from collectors.axis.metrics import METRICS
 from collectors.axis.settings import AxisSettings
 from tests.axis import samples
@@ -83,6 +85,55 @@ async def test_the_health_texts_hold_what_is_answered_and_why_the_rest_is_not() 
     async with visit(Web(dict(BASICS)), credentials={"http": OPERATOR}) as client:
         with pytest.raises(CollectError):
             await fetched(ITEMS["health.txt"], client)
+
+
+async def test_the_health_texts_end_with_what_the_service_account_is_told_of_the_firmware() -> None:
+    device = Web(
+        {**BASICS, axis.TEMPERATURES: samples.TEMPERATURES, f"{axis.FIRMWARE} status": samples.firmware()},
+        guarded=True,
+        allowed={f"{axis.FIRMWARE} status": ("admin",)},
+    )
+    async with visit(device, credentials={"http": OPERATOR, "service": ADMIN}) as client:
+        text = (await fetched(ITEMS["health.txt"], client)).decode()
+    assert '"activeFirmwareVersion"' in text.partition("firmwaremanagement.cgi")[2]
+    async with visit(device, credentials={"http": OPERATOR}) as client:
+        text = (await fetched(ITEMS["health.txt"], client)).decode()
+    assert "not read: " in text.partition("firmwaremanagement.cgi")[2]
+    assert "Sensor.S0.Celsius=41.25" in text
+
+
+async def test_the_audit_log_is_its_tail_with_the_service_account() -> None:
+    device = Web({**BASICS, axis.AUDIT_LOG: "2026-03-02 login of root, token=abc\n"}, guarded=True, allowed={axis.AUDIT_LOG: ("admin",)})
+    async with visit(device, credentials={"http": OPERATOR, "service": ADMIN}) as client:
+        assert await fetched(ITEMS["auditlog.txt"], client) == b"2026-03-02 login of root, token=***\n"
+    async with visit(device, credentials={"http": OPERATOR}) as client:
+        with pytest.raises(NotSupported):
+            await fetched(ITEMS["auditlog.txt"], client)
+
+
+LLDP = "/config/rest/lldp/v1"
+DISCOVERED = {"apis": {"lldp": {"v1": {"state": "released", "rest_api": LLDP}}, "cert": {"v1": {"rest_api": "/config/rest/cert/v1"}}}}
+HEARD = {"status": "success", "data": [{"systemName": "switch-1", "portId": "Gi1/0/7"}]}
+
+
+@pytest.mark.parametrize("answers", [{f"{LLDP}/neighbors": HEARD}, {LLDP: {"data": {"neighbors": HEARD["data"]}}}, {f"{LLDP}/neighbors": HEARD, LLDP: HEARD}])
+async def test_the_switch_port_is_read_from_the_path_that_the_device_names(answers: dict[str, object]) -> None:
+    device = Web({**BASICS, axis.DISCOVER: DISCOVERED, **answers})
+    async with visit(device, credentials={"http": OPERATOR, "service": ADMIN}) as client:
+        body = await fetched(ITEMS["lldp.json"], client)
+    assert set(json.loads(body)) == set(answers)
+    said = ITEMS["lldp.json"].says(body)
+    assert said is not None
+    assert "switch switch-1, port Gi1/0/7" in said.en
+
+
+@pytest.mark.parametrize("discovered", [404, {"apis": {}}, {"apis": {"lldp": {"v1": {"rest_api": "/axis-cgi/restart.cgi"}}}}])
+async def test_without_lldp_nothing_more_is_asked(discovered: object) -> None:
+    device = Web({**BASICS, axis.DISCOVER: discovered})
+    async with visit(device, credentials={"http": OPERATOR, "service": ADMIN}) as client:
+        with pytest.raises(NotSupported):
+            await fetched(ITEMS["lldp.json"], client)
+    assert not [path for path in device.seen if "lldp" in path or "restart" in path]
 
 
 def test_what_is_heavy_waits_while_the_device_is_in_use() -> None:
@@ -211,5 +262,6 @@ def test_the_plugin_declares_every_metric_its_parsers_use() -> None:
     for reading in used:
         assert len(reading.labels) == len(known[reading.metric].labels), reading
         assert (reading.state in known[reading.metric].states) is bool(reading.state), reading
-    assert {spec.name for spec in METRICS} <= {reading.metric for reading in used}
+    # The others are those of test_health_parsers.
+    assert {spec.name for spec in METRICS if "axis_storage" in spec.name} <= {reading.metric for reading in used}
     assert PLUGIN.name == "axis"

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from agent.errors import BadPayload
 from agent.ports import FacetData
 from collectors.axis import facets, parse, parse_snmp, parse_storage
+from collectors.axis.facets_health import DISCOVERY_FACETS, HEALTH_FACETS
 from collectors.axis.firmware import track_of, version_of
 from collectors.axis.parse import Timed
+from collectors.axis.parse_devices import met
 from tests.axis import samples
 from tests.axis.doubles import NOW
 
@@ -174,8 +176,6 @@ def test_a_dropped_variable_of_the_system_group_costs_its_own_fields_alone(oid: 
 
 def test_every_parser_of_the_table_has_its_properties_here() -> None:
     tested = {
-        parse.identity,
-        parse.identity_account,
         parse.readiness,
         parse.temperatures,
         parse.temperature_limits,
@@ -186,4 +186,5 @@ def test_every_parser_of_the_table_has_its_properties_here() -> None:
         parse_snmp.system,
         parse_snmp.video_mib,
     }
-    assert {facet.parse for facet in facets.FACETS} == tested
+    others = {facet.parse for facet in (*DISCOVERY_FACETS, *HEALTH_FACETS)}  # in test_health_parsers
+    assert {facet.parse for facet in facets.FACETS} == tested | others | {met}

@@ -11,7 +11,7 @@ from agent.diagnosis.history import remember
 from agent.model import Device, FacetOutcome, FacetStatus, Fault, Healthy, History, Judgement, Severity, Snapshot
 from agent.ports import FacetData
 from collectors.axis import faults as codes
-from collectors.axis import parse, parse_snmp, parse_storage, rules
+from collectors.axis import faults_events, faults_health, parse, parse_snmp, parse_storage, rules
 from collectors.axis.faults import FAULTS
 from collectors.axis.parse import Timed
 from collectors.axis.settings import AxisSettings
@@ -103,7 +103,7 @@ def test_a_device_in_good_order_has_no_fault_and_everything_looked_at_is_healthy
 
 def test_every_fault_that_a_rule_can_yield_is_declared_and_every_declared_one_has_both_languages() -> None:
     declared = {spec.code for spec in FAULTS}
-    named = {value for name, value in vars(codes).items() if name.isupper() and isinstance(value, str)}
+    named = {value for module in (codes, faults_events, faults_health) for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
     assert declared == named
     for spec in FAULTS:
         assert spec.title.en

@@ -16,7 +16,7 @@ from gufo.snmp.aio import SnmpSession
 from yarl import URL
 
 from agent.app import find_house
-from bench import peers, poll, scrape
+from bench import hostile, peers, poll, scrape
 from bench.__main__ import PLAN, table
 from bench.neutral import HOSTS, Neutral, neutral
 from bench.product import hashed, readings_of
@@ -24,6 +24,7 @@ from bench.recording import COMMUNITY, Recording, record
 from bench.rounds import Figure, Ratio, alternate, keep
 from bench.site import write_site
 from bench.subject import subject
+from tests.support.hostile.run import every
 
 
 @pytest.fixture(scope="module")
@@ -187,4 +188,17 @@ def test_a_missed_must_is_said_in_every_place(tmp_path: Path, monkeypatch: pytes
 
 def test_every_benchmark_is_part_of_make_bench() -> None:
     modules = {path.stem for path in Path("bench").glob("*.py") if "def measure(" in path.read_text()}
-    assert modules - {"hostile"} == {name for name, _, _ in PLAN}
+    assert modules == {name for name, _, _ in PLAN}
+
+
+def test_a_crowd_of_hostile_devices_has_every_behaviour_and_names_of_its_own() -> None:
+    devices = hostile.crowd(1000)
+    assert len({device["id"] for device in devices}) == 1000
+    kinds = {(device["vendor"], device["behaviour"]) for device in devices}
+    assert kinds == {(device["vendor"], device["behaviour"]) for device in every()}
+    assert {device["where"] for device in devices if device["behaviour"] == "drip-body"} == {"some", "all"}
+
+
+def test_polls_that_came_late_show_as_gaps() -> None:
+    found = hostile.Cadence(gaps=(60.0, 60.1, 59.9, 140.0), lost=0, memory=1, lag=0.0, cpu=1.0, met=0).told()
+    assert (found["median"], found["longest"], found["hundredth"]) == (60.05, 140.0, 140.0)

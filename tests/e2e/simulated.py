@@ -24,7 +24,7 @@ from simulator.snmp.agent import Access
 AXIS = AxisTuning(dark=1.0, settle=1.0, report=0.5, slow=0.4)
 POLY = PolyTuning(refuse_for=1.0, boot_for=2.0, log_bytes=200_000, log_seconds=0.3, slow_by=0.4)
 
-CAMERAS = ("sd-story", "first-sight", "unplugged", "refused-camera", "enrol-camera", "spare-1", "spare-2", "spare-3")
+CAMERAS = ("sd-story", "first-sight", "unplugged", "refused-camera", "enrol-camera", "pushing", "spare-1", "spare-2", "spare-3")
 SNMP_CAMERAS = {"snmp-v2": Access(v2c=True, community=COMMUNITY), "snmp-v3": Access(users=(SNMP_USER,))}
 ROOMS = {
     "e70-story": "g7500-e70",

@@ -42,7 +42,7 @@ def test_the_configuration_of_the_page_is_right_with_the_credentials_that_its_dr
 
 
 def test_the_files_that_the_page_copies_are_those_of_the_folder() -> None:
-    copied = set(re.findall(r"dist/(systemd/[\w.]+)", PAGE))
+    copied = set(re.findall(r"dist/(systemd/[\w.-]+)", PAGE))
     assert copied == {f"systemd/{path.name}" for path in (ROOT / "systemd").iterdir()}
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from agent.diagnosis.history import remember
 from agent.model import Credential, Device, Fault, Healthy, History, HttpCredential, Judgement, Secret, Snapshot, TlsMode, TlsPolicy
 from agent.polling.guard import PassingGuard
-from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.poller import poll
+from agent.polling.state import Cadence, PollState
 from agent.ports import Clock, Services
 from agent.store.keep import FileVault, PassingKeep
 from collectors.poly import PLUGIN

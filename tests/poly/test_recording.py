@@ -9,7 +9,8 @@ import pytest
 
 from agent.diagnosis.history import remember
 from agent.model import Device, Fault, History, TlsMode, TlsPolicy
-from agent.polling.poller import Cadence, PollState, poll
+from agent.polling.poller import poll
+from agent.polling.state import Cadence, PollState
 from collectors.poly import PLUGIN
 from collectors.poly.collector import start
 from tests.poly.room import CountingGuard, credential, services_in

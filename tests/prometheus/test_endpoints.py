@@ -166,6 +166,19 @@ async def test_what_the_agent_does_is_counted(start: Open, client: ClientSession
     assert "latarnik_ticket_queue_oldest_timestamp_seconds" not in {name for name, _ in found}
 
 
+async def test_the_requests_to_each_device_are_counted_and_shown_with_its_status(start: Open, client: ClientSession) -> None:
+    observer = await start(context())
+    for requests in ({"http": 4, "snmp": 1}, {"http": 1}):
+        observer.polled(PollReport(device="room-314", vendor="poly", duration=0.7, requests=requests, failures=[]))
+        observer.device_changed(status())
+    found = series(await text(client, observer))
+    name = status().device.id
+    assert name == "room-314"
+    assert found[key("latarnik_device_requests_total", device=name, source="http")] == 5
+    assert found[key("latarnik_device_requests_total", device=name, source="snmp")] == 1
+    assert len([labels for metric, labels in found if metric == "latarnik_device_requests_total"]) == 2
+
+
 async def test_a_configuration_that_was_not_taken_is_shown_until_one_is(start: Open, client: ClientSession) -> None:
     observer = await start(context())
     shown = [key("latarnik_config_last_reload_successful"), key("latarnik_config_last_reload_success_timestamp_seconds")]

@@ -244,3 +244,16 @@ def test_a_metric_that_cannot_be_exported_is_an_error_at_start(spec: MetricSpec)
 def test_a_metric_declared_twice_is_an_error_at_start() -> None:
     with pytest.raises(ValueError, match="twice"):
         Exposition([GAUGE, GAUGE])
+
+
+def test_what_was_measured_stands_beside_what_is_known_and_goes_when_it_is_not_measured_any_more() -> None:
+    exposition = Exposition(SPECS)
+    front, back = (Reading(metric=GAUGE.name, value=20.5, labels=(sensor,)) for sensor in ("front", "back"))
+    restarts = Reading(metric=COUNTER.name, value=3)
+    assert [r.reason for r in exposition.update("d", [front], {GAUGE.name: [back, front], COUNTER.name: [restarts]})] == [Reason.DUPLICATE]
+    both = {key(GAUGE.name, device="d", sensor="front"): 20.5, key(GAUGE.name, device="d", sensor="back"): 20.5}
+    assert of(exposition) == {**both, key(COUNTER.name, device="d"): 3}
+    assert not exposition.update("d", [front], {GAUGE.name: [back]})
+    assert of(exposition) == both
+    assert not exposition.update("d", [front])
+    assert of(exposition) == {key(GAUGE.name, device="d", sensor="front"): 20.5}

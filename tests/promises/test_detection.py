@@ -22,8 +22,8 @@ from agent.catalogue import COMMON_FAULTS
 from agent.inventory import Inventory
 from agent.model import Device, Fault, FaultSpec, Healthy, History, Judgement, Reading, Severity, Snapshot, Text
 from agent.polling.detection import EVERY_POLL, detections, worst_case
-from agent.polling.poller import Cadence
 from agent.polling.rules import Rules
+from agent.polling.state import Cadence
 from agent.polling.watch import Watch
 from agent.ports import CollectorPlugin, Facet, FacetData, PollReport, Session
 from agent.service.cases import Office
@@ -125,6 +125,7 @@ async def confirmed_after(store: Store, folder: Path, *, every: float, interval:
         polled=polled,
         news=lambda _: None,
         spawn=spawn,
+        poke=lambda _: None,
     )
     limit = (
         healthy + worst_case(spec, [Facet(name="lamp", source="http", every=every, fetch=_fetch, parse=_parse, what="", endpoint="")], interval) + 5 * interval

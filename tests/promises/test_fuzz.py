@@ -27,13 +27,13 @@ from agent import plugins
 from agent.catalogue import READING_METRICS
 from agent.diagnosis.archives import UnreadableArchiveError, scrub_archive
 from agent.diagnosis.evaluate import evaluate
+from agent.diagnosis.plaintext import scrub
 from agent.errors import CollectError
 from agent.model import Device, FacetOutcome, FacetStatus, History, MetricSpec, Snapshot
 from agent.ports import CollectorPlugin, FacetData
 from collectors.axis import PLUGIN as AXIS
 from collectors.axis import parse as axis
-from collectors.axis import parse_snmp, parse_storage
-from collectors.axis.evidence import scrub
+from collectors.axis import parse_apps, parse_devices, parse_network, parse_power, parse_snmp, parse_storage
 from collectors.poly import PLUGIN as POLY
 from collectors.poly import cli
 from collectors.poly import parse as poly
@@ -46,6 +46,7 @@ from config.document import BadDocument
 from config.document import read as read_document
 from config.table import read_table
 from exporters.prometheus.exposition import Family, render
+from tests.axis import health_samples as h
 from tests.axis import samples as a
 from tests.poly import samples as p
 from tests.support.mutate import spoiled_bytes, spoiled_json
@@ -155,6 +156,22 @@ TARGETS: dict[str, Target] = {
     "axis disks": Target(parse_storage.disks, AXIS, texts=XML),
     "axis disk health": Target(parse_storage.disk_health, AXIS, texts=XML),
     "axis storage set-up": Target(_text(parse_storage.storage_config), AXIS, texts=THERMAL),
+    "axis discovery": Target(_json(parse_devices.apis), AXIS, documents=[h.APIS]),
+    "axis configuration interfaces": Target(_json(parse_devices.rest), AXIS, documents=[h.DISCOVER]),
+    "axis power": Target(_json(parse_power.power), AXIS, documents=[h.power(), h.POWER_UNKNOWN]),
+    "axis clock": Target(_json(parse_power.clock), AXIS, documents=[h.ntp(), h.NTP_REST]),
+    "axis network": Target(_json(parse_network.network), AXIS, documents=[h.network(), h.network(mode="10baseT_half")]),
+    "axis mqtt": Target(_json(parse_network.mqtt), AXIS, documents=[h.mqtt(), h.mqtt("active", "Not connected")]),
+    "axis certificates": Target(_json(parse_network.certificates), AXIS, documents=[h.CERTIFICATES]),
+    "axis lights": Target(_json(parse_devices.lights), AXIS, documents=[h.lights(), h.lights(error=True)]),
+    "axis ports": Target(_json(parse_devices.ports), AXIS, documents=[h.ports(supervised=True, tampered=True)]),
+    "axis siren": Target(_json(parse_devices.siren), AXIS, documents=[h.SIREN]),
+    "axis maintenance": Target(_json(parse_devices.siren_maintenance), AXIS, documents=[h.MAINTENANCE]),
+    "axis sip": Target(_json(parse_devices.sip), AXIS, documents=[h.SIP]),
+    "axis streams": Target(_json(parse_apps.streams), AXIS, documents=[h.streams(h.stream(), h.stream("paused"))]),
+    "axis picture": Target(_json(parse_apps.image_health), AXIS, documents=[h.IMAGE]),
+    "axis calls": Target(_json(lambda payload: parse_devices.call(parse_devices.Calls(payload=payload, only_calls=True))), AXIS, documents=[h.CALL, h.NO_CALL]),
+    "axis applications": Target(parse_apps.applications, AXIS, texts=[h.applications(h.application(), h.application("guard", "Stopped"))]),
     "axis snmp": Target(_rows, AXIS, texts=[bytes(range(40))]),
     "axis snmp system": Target(_system, AXIS, texts=[bytes(range(40)), b"; AXIS P3265; Dome; 11.11.73; x; y"]),
     "axis scrub": Target(_nothing(scrub), texts=THERMAL),

@@ -33,7 +33,7 @@ POINTS = {
     "before the note": [Point(where="agent.store.queries:save_login", nth=n) for n in (1, 2, 3)],
     "after the note, before the request": [Point(where=f"{GUARD}._note", nth=n, when="after") for n in (1, 2, 3, 4)],
     "after the request": [
-        *(Point(where="aiohttp.client_reqrep:ClientRequest.send", nth=n, when="after") for n in range(1, 16)),
+        *(Point(where="collectors.transport.wire:Wire._write", nth=n, when="after") for n in range(1, 16)),
         *(Point(where="pysnmp.carrier.asyncio.dgram.base:DgramAsyncioProtocol.send_message", nth=n, when="after") for n in (1, 2, 3)),
         Point(where="collectors.transport.ssh:_Client._give", when="after"),
     ],

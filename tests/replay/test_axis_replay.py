@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -10,10 +13,11 @@ from aiohttp.test_utils import TestServer
 from agent.diagnosis.history import remember
 from agent.diagnosis.rules import COMMON_RULES
 from agent.model import Fault, History, Judgement, Snapshot
-from agent.polling.poller import Cadence, PollState, poll
-from agent.ports import SystemClock
-from collectors.axis import PLUGIN
-from tests.axis.doubles import OPERATOR, entry, services
+from agent.polling.poller import poll
+from agent.polling.state import Cadence, PollState
+from agent.ports import FacetData, SystemClock
+from collectors.axis import PLUGIN, parse_apps, parse_devices, parse_network
+from tests.axis.doubles import NOW, OPERATOR, entry, services
 from tests.replay.axis_replay import ASSEMBLED, WHOLE, recordings, replay
 
 FOLDER = recordings()
@@ -28,10 +32,10 @@ UNITS = {
     ASSEMBLED: ("M1065-LW", "9.80.1", "ACCC12345678"),
 }
 EXPECTED = {
-    "D4200-VE@12.9.57": {"readiness", "identity", "temperature_limits", "storage_config"},
-    "M3066-V@10.12.323": {"readiness", "identity"},
-    "P3245-LVE@11.11.192": {"readiness", "identity", "temperature_limits", "storage_config"},
-    "Q1951-E@11.11.192": {"readiness", "identity"},
+    "D4200-VE@12.9.57": {"apis", "rest", "readiness", "identity", "temperature_limits", "storage_config"},
+    "M3066-V@10.12.323": {"apis", "readiness", "identity"},
+    "P3245-LVE@11.11.192": {"apis", "rest", "readiness", "identity", "temperature_limits", "storage_config"},
+    "Q1951-E@11.11.192": {"apis", "rest", "readiness", "identity"},
     ASSEMBLED: {"identity_account", "temperatures", "temperature_limits", "storage_config"},
 }
 
@@ -85,3 +89,27 @@ async def test_the_limits_of_a_recorded_camera_are_its_own() -> None:
 
 def test_every_whole_unit_is_replayed() -> None:
     assert set(UNITS) == {*WHOLE, ASSEMBLED}
+
+
+SINGLE: dict[str, tuple[Callable[[Any], FacetData], int]] = {
+    "light_control.GET_LIGHT_INFORMATION_RESPONSE.json": (parse_devices.lights, 1),
+    "port_management.GET_PORTS_RESPONSE.json": (parse_devices.ports, 1),
+    "port_management.GET_EMPTY_PORTS_RESPONSE.json": (parse_devices.ports, 0),
+    "mqtt.GET_CLIENT_STATUS_RESPONSE.json": (parse_network.mqtt, 1),
+    "api_discovery.GET_API_LIST_RESPONSE.json": (parse_devices.apis, 0),
+    "applications_applications.LIST_APPLICATIONS_RESPONSE.xml": (parse_apps.applications, 7),
+    "applications_applications.LIST_APPLICATION_RESPONSE.xml": (parse_apps.applications, 1),
+    "applications_applications.Q1615_MKII_9_80_LIST_APPLICATIONS_RESPONSE.xml": (parse_apps.applications, 8),
+}
+"""Single answers of devices that were not recorded whole: what reads them, and how many readings they give."""
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_single_recorded_answer_is_read_and_shows_no_fault(name: str) -> None:
+    assert FOLDER is not None
+    parser, count = SINGLE[name]
+    body = (FOLDER / ASSEMBLED / name).read_bytes()
+    data = parser(json.loads(body) if name.endswith(".json") else body)
+    assert len(data.readings) == count
+    seen = Snapshot(device="gate-2", at=NOW, duration=0.1, reachable=True, readings=data.readings, components=data.components, facts=data.facts)
+    assert not [j for rule in PLUGIN.rules for j in rule(seen, History(), entry()) if isinstance(j, Fault)]

@@ -22,8 +22,8 @@ from agent.errors import LatarnikError, StoreError
 from agent.inventory import build
 from agent.model import HttpCredential, Secret
 from agent.polling.guard import StoredGuard
-from agent.polling.poller import PollState
 from agent.polling.scheduler import timer
+from agent.polling.state import PollState
 from agent.store.database import daemon_lock, open_store
 from tests.agent import test_watch
 from tests.agent.test_watch import PLUGIN, Toy, plans, site

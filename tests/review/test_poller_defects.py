@@ -26,7 +26,7 @@ def hanging(toy: Toy, name: str, **changes: Any) -> Any:
 
 
 async def test_the_facet_on_which_a_poll_hung_is_failed_and_its_old_value_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.polling.poller.POLL_TIMEOUT", 0.05)
+    monkeypatch.setattr("agent.polling.state.POLL_TIMEOUT", 0.05)
     toy = Toy()
     toy.plugin = _with(toy, facet("first"), hanging(toy, "second"))
     await toy.poll()
@@ -40,7 +40,7 @@ async def test_the_facet_on_which_a_poll_hung_is_failed_and_its_old_value_gone(m
 
 async def test_use_is_unknown_when_the_poll_ended_before_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 3: unknown counts as in use, so no log bundle is packed now."""
-    monkeypatch.setattr("agent.polling.poller.POLL_TIMEOUT", 0.05)
+    monkeypatch.setattr("agent.polling.state.POLL_TIMEOUT", 0.05)
     toy = Toy()
     toy.plugin = _with(toy, facet("first"), hanging(toy, "use", decides_use=True))
     toy.answers["use"] = FacetData(in_use=False)

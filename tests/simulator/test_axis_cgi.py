@@ -185,7 +185,8 @@ async def test_applications_are_listed_where_there_are_any() -> None:
 async def test_the_configuration_interface_begins_with_11_11() -> None:
     async with visiting(DOME_11) as visitor:
         apis = (await visitor.ask("/config/discover", user="viewer")).json["apis"]
-        assert apis["cert"]["v1"]["rest_api"] == "/config/rest/cert/v1beta"
+        assert apis["cert"]["v1"]["rest_api"] == "/config/rest/cert/v1"
+        assert (apis["lldp"]["v1"]["rest_api"], apis["lldp"]["v1"]["state"]) == ("/config/rest/lldp/v1beta", "beta")
         missing = await visitor.ask("/config/rest/nonsense/v1", user="viewer")
         assert (missing.status, missing.json["error"]["code"]) == (404, 2)
     async with visiting(DOME_10) as visitor:

@@ -307,7 +307,7 @@ async def test_faults_are_switched_and_counters_read_over_http() -> None:
     ("path", "body", "status", "says"),
     [
         ("/devices/nobody/faults/reboot", b'{"on": true}', 404, "no device 'nobody'"),
-        ("/devices/gate/faults/fire", b'{"on": true}', 404, "known are certificate_changed"),
+        ("/devices/gate/faults/fire", b'{"on": true}', 404, "known are abr_error"),
         ("/devices/gate/faults/reboot", b"", 400, "the body must be"),
         ("/devices/gate/faults/reboot", b'{"on": 1}', 400, "the body must be"),
         ("/devices/gate/faults/reboot", b"[]", 400, "the body must be"),

@@ -18,9 +18,9 @@ from aiohttp.client_proto import ResponseHandler
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.diagnosis.plaintext import SCRUB_PIECE, scrub
 from agent.errors import BadPayload, CollectError, Reason, Unreachable
 from agent.model import Device, SnmpCredential
-from collectors.axis.evidence import SCRUB_PIECE, scrub
 from collectors.axis.parse_storage import disks
 from collectors.transport import HttpAnswer, open_transports, snmp_v3, ssh
 from collectors.transport.answers import JSON_VALUES, parse_json
@@ -157,16 +157,16 @@ def test_xml_of_too_many_parts_is_not_parsed(body: bytes, monkeypatch: pytest.Mo
 
 
 def test_a_long_text_is_scrubbed_in_pieces_and_a_line_beyond_all_measure_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from collectors.axis import evidence
+    from agent.diagnosis import plaintext
 
     seen: list[int] = []
-    whole = evidence._scrub_lines
+    whole = plaintext._scrub_lines
 
     def noted(piece: bytes) -> bytes:
         seen.append(len(piece))
         return whole(piece)
 
-    monkeypatch.setattr(evidence, "_scrub_lines", noted)
+    monkeypatch.setattr(plaintext, "_scrub_lines", noted)
     lines = [b"root.Network.HostName=gate", b"root.User.Password=tajne", b"x" * SCRUB_PIECE, b"Authorization: Basic dGFqbmU="] * 5000
     key = b"-----BEGIN PRIVATE KEY-----\n" + b"tajne\n" * 10_000 + b"-----END PRIVATE KEY-----"
     clean = scrub(b"\n".join([*lines, key, b"after=1", b"-----BEGIN RSA PRIVATE KEY-----\ntajne"]))
