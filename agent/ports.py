@@ -241,6 +241,10 @@ class Session(Protocol):
     def client(self) -> object:
         """What the facets' and evidence items' `fetch` is given."""
 
+    @property
+    def sent(self) -> Mapping[str, int]:
+        """Requests of this visit that went out, by source, where that can be told; of other sources the facets asked are counted."""
+
     async def knock(self) -> None:
         """See whether anybody is there, with nothing secret: returns when the device answered anything, else raises as a facet does."""
 

@@ -45,7 +45,10 @@ async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, st
     visit = _Visit(device, plugin, state, cadence, clock)
     try:
         async with asyncio.timeout(cadence.limit), collector.open(device) as session:
-            await visit.run(session)
+            try:
+                await visit.run(session)
+            finally:
+                visit.sent = {**visit.asked, **session.sent}
     except TimeoutError:
         visit.give_up(Reason.TIMEOUT, f"the whole poll took more than {cadence.limit:.0f} s")
     except CollectError as error:
@@ -56,7 +59,7 @@ async def poll(device: Device, plugin: CollectorPlugin, collector: Collector, st
     state.slow = visit.slowest > SLOW
     duration = clock.monotonic() - started
     snapshot = visit.snapshot(started_at, duration)
-    report = PollReport(device=device.id, vendor=device.vendor, duration=duration, requests=visit.asked, failures=tuple(visit.failures))
+    report = PollReport(device=device.id, vendor=device.vendor, duration=duration, requests=visit.sent, failures=tuple(visit.failures))
     return snapshot, report
 
 
@@ -79,6 +82,7 @@ class _Visit:
         "mask",
         "plugin",
         "reachable",
+        "sent",
         "slowest",
         "state",
     )
@@ -93,6 +97,7 @@ class _Visit:
         self.reachable = False
         self.slowest = 0.0
         self.asked: dict[str, int] = {}
+        self.sent: dict[str, int] = {}
         self.failures: list[tuple[str, str]] = []
         self._dead: dict[str, CollectError] = {}
         self._mute: dict[str, CollectError] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,10 @@ class AxisSession:
 
     client: AxisClient
     http: HttpConnection
+
+    @property
+    def sent(self) -> Mapping[str, int]:
+        return {"http": self.http.requests} if self.http.requests else {}
 
     async def knock(self) -> None:
         await self.http.request("GET", "/", account="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from agent.errors import CollectError, Unreachable
@@ -27,6 +27,10 @@ class PolySession:
         self._http = http
         self._ssh = ssh
         self.client: object = client
+
+    @property
+    def sent(self) -> Mapping[str, int]:
+        return {"http": self._http.requests} if self._http.requests else {}
 
     async def knock(self) -> None:
         """The web page, without a session; where that is off, the host key of the command line."""

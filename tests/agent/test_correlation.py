@@ -295,6 +295,10 @@ class Camera:
     error: CollectError | None = None
     client: Any = None
 
+    @property
+    def sent(self) -> dict[str, int]:
+        return {}
+
     async def knock(self) -> None:
         """It is there."""
 

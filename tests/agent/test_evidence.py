@@ -50,6 +50,10 @@ EVERY_SPELLING = (
 class ToySession:
     client = None
 
+    @property
+    def sent(self) -> dict[str, int]:
+        return {}
+
     async def knock(self) -> None: ...
 
     def offers(self, facet: Facet) -> bool:

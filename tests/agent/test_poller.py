@@ -25,6 +25,10 @@ class ToySession:
     def __init__(self, toy: Toy) -> None:
         self.client = toy
 
+    @property
+    def sent(self) -> dict[str, int]:
+        return {}
+
     async def knock(self) -> None:
         self.client.asked.append("knock")
         if isinstance(self.client.answers.get("knock"), Exception):

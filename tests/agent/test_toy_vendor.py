@@ -64,6 +64,10 @@ class Session:
     def __init__(self, http):
         self.client = http
 
+    @property
+    def sent(self):
+        return {}
+
     async def knock(self):
         await self.client.request("GET", "/", account="")
 

@@ -71,6 +71,10 @@ class Toy:
 
     client: Any = None
 
+    @property
+    def sent(self) -> dict[str, int]:
+        return {}
+
     async def knock(self) -> None:
         raise Unreachable(Reason.REFUSED, "dead")
 

@@ -79,6 +79,16 @@ def test_a_camera_that_comes_back_is_listened_to_again(site: Site) -> None:
         wait_for("the stream is open again", lambda: _streaming(site, CAMERA), 60)
 
 
+def test_every_request_that_a_device_gets_is_counted(site: Site) -> None:
+    fleet = site.fleet
+    site.write([entry(fleet, CAMERA, axis={"events": False})], **SELDOM)
+    before = fleet.requests(CAMERA)
+    with site.daemon():
+        site.healthy(CAMERA)
+        (line,) = _shown(site, f'latarnik_device_requests_total{{device="{CAMERA}",source="http"}}')
+        assert float(line.split()[-1]) == fleet.requests(CAMERA) - before > 20
+
+
 def test_a_trap_has_the_device_polled_and_is_no_fault_by_itself(site: Site, tried: Tried) -> None:
     fleet, port = site.fleet, free_port()
     device = entry(fleet, MEASURED, credentials={"http": "cameras", "snmp": "walk"}, axis={"events": False})

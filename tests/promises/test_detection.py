@@ -43,6 +43,10 @@ class Lamp:
     broken_at: datetime
     client: Any = field(default=None)
 
+    @property
+    def sent(self) -> dict[str, int]:
+        return {}
+
     async def knock(self) -> None: ...
 
     def offers(self, facet: Facet) -> bool:
