@@ -63,12 +63,14 @@ _VERDICTS = {"aim": "aim reached", "must": "must kept", "MISSED": "**must missed
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--smallest", action="store_true")
+    parser.add_argument("--only", default="", help="these alone, by name with commas between; the table has the kept figures of the others (none: - )")
     arguments = parser.parse_args(words)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="latarnik-bench-") as name:
         folder = Path(name) if arguments.smallest else RESULTS
-        for number, (module, full, smallest) in enumerate(PLAN, 1):
-            print(f"=== {module} ({number} of {len(PLAN)}, after {time.monotonic() - started:.0f} s)", flush=True)
+        plan = [row for row in PLAN if not arguments.only or row[0] in arguments.only.split(",")]
+        for number, (module, full, smallest) in enumerate(plan, 1):
+            print(f"=== {module} ({number} of {len(plan)}, after {time.monotonic() - started:.0f} s)", flush=True)
             command = [sys.executable, "-m", f"bench.{module}", *(smallest if arguments.smallest else full).split()]
             done = subprocess.run(command, check=False, timeout=1200, env={**os.environ, RESULTS_FOLDER: str(folder)})
             if done.returncode:

@@ -1,8 +1,8 @@
 """`python -m bench.hostile`: how regularly 1,000 good devices are polled, alone and beside 1,000 hostile ones under the same daemon.
 
-The good ones are the simulator's fleet, the hostile ones `tests/support/hostile`: every behaviour in turn, on all that is asked of every second one
-and on some of it of the others. `--by-behaviour` prints instead what each group of 50 of them costs; `tests/promises/test_hostile.py` asserts what is
-only shown there.
+The good ones are the simulator's fleet, the hostile ones `tests/support/hostile`: every behaviour but floods in turn (`--floods`: those too), on all
+that is asked of every second one and on some of it of the others. `--by-behaviour` prints instead what each group of 50 of them costs, floods too;
+`tests/promises/test_hostile.py` asserts what is only shown there.
 """
 
 from __future__ import annotations
@@ -65,9 +65,18 @@ class Cadence:
         }
 
 
-def crowd(count: int) -> list[dict[str, str]]:
-    """So many hostile devices, every behaviour in its turn; of those that speak HTTP every second one is hostile in all that it is asked."""
-    kinds = every()
+FLOODS = re.compile(r"endless|gigabyte|large|bomb|members|chunk|header-|status-line|continues|early|cookies|flood|giant|drip-handshake|laughs|punycode")
+"""Behaviours that spend our CPU on purpose, a second or more of it in each poll. They are attacks, and no thousand devices do it at once; what each
+costs is shown by behaviour.
+"""
+
+
+def crowd(count: int, *, floods: bool) -> list[dict[str, str]]:
+    """So many hostile devices, every behaviour in its turn; of those that speak HTTP every second one is hostile in all that it is asked.
+
+    Not `floods`: those that answer nonsense, hang, reset, close early or half-close.
+    """
+    kinds = [kind for kind in every() if floods or not FLOODS.search(kind["behaviour"])]
     return [
         {**kinds[n % len(kinds)], "id": f"hostile-{n:04d}-{kinds[n % len(kinds)]['behaviour']}", "where": "all" if (n // len(kinds)) % 2 else "some"}
         for n in range(count)
@@ -155,12 +164,12 @@ def _watched(pid: int, address: str, names: set[str], *, interval: float, rounds
     return Cadence(gaps=tuple(gaps), lost=lost, memory=memory, lag=lag, cpu=cpu_of(pid) - spent, met=len(others))
 
 
-def measure(*, good: int, hostile: int, interval: float, rounds: int) -> tuple[list[Ratio | Figure], dict[str, Any]]:
+def measure(*, good: int, hostile: int, interval: float, rounds: int, floods: bool = False) -> tuple[list[Ratio | Figure], dict[str, Any]]:
     """Both sides, the quiet one first: each gap between two polls of a good device, in intervals."""
     say(f"hostile: {good} good devices every {interval:g} s, watched for {rounds} intervals alone, then beside {hostile} hostile ones")
     alone = cadence(good, (), interval=interval, rounds=rounds)
     say(f"  alone: {alone.told()}")
-    beside = cadence(good, crowd(hostile), interval=interval, rounds=rounds)
+    beside = cadence(good, crowd(hostile, floods=floods), interval=interval, rounds=rounds)
     say(f"  beside them: {beside.told()}")
     if beside.lost > alone.lost:
         raise RuntimeError(f"the good devices lost {beside.lost} facets beside the hostile ones, {alone.lost} alone")
@@ -209,6 +218,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--by-behaviour", action="store_true", help="what each group of hostile devices costs")
     parser.add_argument("--good", type=int, default=0, help="good devices (default 1000; by behaviour 500)")
     parser.add_argument("--hostile", type=int, default=0, help="hostile devices (default 1000; by behaviour 50 at a time)")
+    parser.add_argument("--floods", action="store_true", help="with those that spend our CPU on purpose")
     parser.add_argument("--groups", type=int, default=0, help="by behaviour: how many groups; 0: until each had its turn")
     parser.add_argument("--interval", type=float, default=60.0, help="seconds between two polls of a device (default 60)")
     parser.add_argument("--rounds", type=int, default=3, help="intervals to watch (default 3)")
@@ -217,7 +227,9 @@ def main(words: list[str]) -> int:
         by_behaviour(arguments.good or 500, arguments.hostile or 50, arguments.groups, arguments.interval, arguments.rounds)
         return 0
     pinned(SERVERS)
-    rows, raw = measure(good=arguments.good or 1000, hostile=arguments.hostile or 1000, interval=arguments.interval, rounds=arguments.rounds)
+    rows, raw = measure(
+        good=arguments.good or 1000, hostile=arguments.hostile or 1000, interval=arguments.interval, rounds=arguments.rounds, floods=arguments.floods
+    )
     keep("hostile", rows, raw)
     return 0
 

@@ -192,11 +192,17 @@ def test_every_benchmark_is_part_of_make_bench() -> None:
 
 
 def test_a_crowd_of_hostile_devices_has_every_behaviour_and_names_of_its_own() -> None:
-    devices = hostile.crowd(1000)
+    devices = hostile.crowd(1000, floods=True)
     assert len({device["id"] for device in devices}) == 1000
     kinds = {(device["vendor"], device["behaviour"]) for device in devices}
     assert kinds == {(device["vendor"], device["behaviour"]) for device in every()}
     assert {device["where"] for device in devices if device["behaviour"] == "drip-body"} == {"some", "all"}
+
+
+def test_a_crowd_without_floods_still_answers_nonsense_hangs_resets_and_half_closes() -> None:
+    kinds = {device["behaviour"] for device in hostile.crowd(1000, floods=False)}
+    assert {"silence", "half-closed", "reset-in-body", "reset-handshake", "no-http", "json-deep", "xml-wide", "drip-body", "wrong-type", "snmp-junk"} <= kinds
+    assert not kinds & {"gzip-bomb", "endless-body", "snmp-flood"}
 
 
 def test_polls_that_came_late_show_as_gaps() -> None:
