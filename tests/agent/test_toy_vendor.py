@@ -66,7 +66,7 @@ class Session:
 
     @property
     def sent(self):
-        return {}
+        return {"http": self.client.requests}
 
     async def knock(self):
         await self.client.request("GET", "/", account="")
