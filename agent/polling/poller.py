@@ -114,15 +114,19 @@ class _Visit:
             state.in_use = False
         for facet in self._in_order():
             name = facet.name
+            held = known.get(name)
+            waits = held is not None and monotonic() < held.due
+            if waits and not facet.fallback_for:  # most of them, in most polls; what the device no longer offers goes when it is due
+                self._touched.add(name)
+                continue
             if not session.offers(facet) or (facet.fallback_for and self._answered(facet.fallback_for)):
                 known.pop(name, None)
                 continue
-            held = known.get(name)
-            if held is None:
-                held = known[name] = FacetState()
-            if monotonic() < held.due:
+            if waits:
                 self._touched.add(name)
                 continue
+            if held is None:
+                held = known[name] = FacetState()
             if not facet.light and state.in_use is not False:
                 continue
             await self._ask(facet, held, session)
