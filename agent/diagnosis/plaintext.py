@@ -8,7 +8,10 @@ from collections.abc import Iterator
 _NAMES = rb"(?:passw|passphrase|passwd|pwd|secret|token|community|credential|privatekey|private_key|privkey|authkey|apikey|api_key|psk)[\w.\-]{0,80}"
 # Every repetition is bounded: a device may send one line of megabytes, and the time must grow with the length alone.
 _PAIR = re.compile(rb"(?im)^([ \t]{0,40}[\w.\- ]{0,120}" + _NAMES + rb"[ \t]{0,8}[=:][ \t]{0,8})(?=[^\s])[^\r\n]+")
-_QUOTED = re.compile(rb"(?i)([\"']?\b[\w.\-]{0,40}" + _NAMES + rb"[\"']?\s{0,8}[=:]\s{0,8})([\"'])(?:(?!\2)[^\r\n]){1,4096}\2")
+_OPENED = rb"(?i)([\"']?\b[\w.\-]{0,40}" + _NAMES + rb"[\"']?\s{0,8}[=:]\s{0,8})([\"'])"
+_QUOTED = re.compile(_OPENED + rb"(?:(?!\2)[^\r\n]){1,4096}\2")
+_ESCAPED = re.compile(_OPENED + rb"(?>(?:\\[^\r\n]|(?!\2)[^\r\n\\]){1,4096})\2")
+"""A value with quotes in it, as JSON writes them; one that ends with a backslash of its own is for the other."""
 _IN_LINE = re.compile(rb"(?i)\b((?:password|passwd|passphrase|pwd|token|secret)\s{0,8}[=:]\s{0,8})[^\s\"'&,;]+")
 _ELEMENT = re.compile(rb"(?i)(<[\w:.\-]{0,40}" + _NAMES + rb"(?:\s[^<>]{0,400})?>)[^<>]{1,4096}(</)")
 _URL = re.compile(rb"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@]{1,256}@")
@@ -51,6 +54,7 @@ def _scrub_lines(body: bytes) -> bytes:
     body = _HEADER.sub(rb"\1***", body)
     body = _URL.sub(rb"\1***@", body)
     body = _PAIR.sub(rb"\1***", body)
+    body = _ESCAPED.sub(rb"\1\2***\2", body)
     body = _QUOTED.sub(rb"\1\2***\2", body)
     body = _ELEMENT.sub(rb"\1***\2", body)
     return _IN_LINE.sub(rb"\1***", body)

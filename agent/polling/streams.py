@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from agent.errors import CollectError, NotSupported, Reason, StoreError
+from agent.errors import CollectError, NotSupported, Reason, StoreError, Unreachable
 from agent.logs import logger
 from agent.model import Device
 from agent.ports import Clock, Listener
@@ -31,15 +31,22 @@ _FOR_A_PERSON = frozenset(
 
 @dataclass(slots=True)
 class Reach:
-    """Whether the device answered its last poll: no stream is opened to one that does not, nor to one that was never polled."""
+    """Whether the device answered its last poll: no stream is opened to one that does not, nor to one that was never polled.
+
+    `stream` is the one that is held: it ends when a poll does not reach the device, for what it said is forgotten then and is not said again.
+    """
 
     there: asyncio.Event = field(default_factory=asyncio.Event)
+    stream: asyncio.Timeout | None = None
 
     def note(self, *, reachable: bool) -> None:
         if reachable:
             self.there.set()
-        else:
-            self.there.clear()
+            return
+        self.there.clear()
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            stream.reschedule(asyncio.get_running_loop().time())
 
 
 def pause(failures: int, reason: str, shorten: float) -> float:
@@ -65,7 +72,7 @@ async def follow(
         started = clock.monotonic()
         reason, detail = "", "the device closed it"
         try:
-            await listen(listener)
+            await _held(listen, listener, reach)
         except NotSupported as error:
             reason, detail = Reason.NOT_SUPPORTED, error.detail
         except CollectError as error:
@@ -75,10 +82,23 @@ async def follow(
         except Exception as error:  # noqa: BLE001 - a bug in one device's stream costs that stream; it is logged with its traceback
             logger("streams").exception("bug_in_stream", device=device.id)
             reason, detail = Reason.BUG, f"{type(error).__name__} in the stream; the log has the traceback"
-        finally:
-            listener.closed()
         failures = 1 if clock.monotonic() - started >= LIVED else failures + 1
         wait = pause(failures, reason, chance())
         log = logger("streams").debug if reason == Reason.NOT_SUPPORTED or failures > 1 else logger("streams").info
         log("stream_ended", device=device.id, reason=str(reason) or None, detail=detail, again_in=round(wait, 1))
         await clock.sleep(wait)
+
+
+async def _held(listen: Callable[[Listener], Awaitable[None]], listener: Listener, reach: Reach) -> None:
+    """One stream, for as long as polls reach the device."""
+    scope = asyncio.timeout(None)
+    try:
+        async with scope as reach.stream:
+            await listen(listener)
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        raise Unreachable(Reason.TIMEOUT, "a poll did not reach the device") from None
+    finally:
+        reach.stream = None
+        listener.closed()

@@ -16,7 +16,7 @@ from agent.errors import BadPayload, Busy, CollectError, Forbidden, NotSupported
 from agent.model import Device
 from agent.ports import Clock
 from collectors.axis.known import Known
-from collectors.axis.parse import Timed, parameter_errors, word
+from collectors.axis.parse import Timed, number, parameter_errors, word
 from collectors.axis.parse_storage import xml, xml_error
 from collectors.axis.settings import AxisSettings, settings_of
 from collectors.transport import HttpAnswer, HttpConnection, SnmpConnection, raise_for_status
@@ -328,8 +328,8 @@ def json_error(path: str, method: str, payload: dict[str, Any]) -> CollectError 
     if error is None:
         return None
     told = error if isinstance(error, dict) else {}
-    code, message = told.get("code"), word(told.get("message"))
-    said = f"{path} {method} answered error {word(code) or '?'}: {message or 'no message'}"
+    code, message = number(told.get("code")), word(told.get("message"))
+    said = f"{path} {method} answered error {word(told.get('code')) or '?'}: {message or 'no message'}"
     if code in _UNKNOWN_CODES or "unknown method" in message.lower() or "not supported" in message.lower():
         return NotSupported(said)
     if code in _FORBIDDEN_CODES:

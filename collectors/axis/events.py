@@ -71,8 +71,9 @@ def acknowledged(frame: str | bytes) -> None:
     error = told.get("error")
     if error is None:
         return
-    code = error.get("code") if isinstance(error, dict) else None
-    said = f"events:configure answered error {word(code) or '?'}: {word(error.get('message')) if isinstance(error, dict) else ''}"
+    told = error if isinstance(error, dict) else {}
+    code = number(told.get("code"))
+    said = f"events:configure answered error {word(told.get('code')) or '?'}: {word(told.get('message'))}"
     if code in _FORBIDDEN:
         raise Forbidden(Reason.FORBIDDEN, said)
     if code in (2002, 2003, 2004, 2100):
@@ -179,13 +180,13 @@ def _disk(event: Event) -> FacetData:
 
 
 def _disk_alert(event: Event) -> FacetData:
-    """An alert of a card; -1, -2 and -3 as in gethealth: not supported, error, not there."""
+    """An alert of a card; its health as in gethealth: 1 good (the alert is of something else), 0 bad, -1, -2 and -3 not supported, error, not there."""
     disk, health = event.source.get("disk_id", ""), number(event.data.get("overall_health"))
     wear = number(event.data.get("wear"))
     readings = []
     if disk and wear is not None and wear >= 0:
         readings.append(Reading(metric="latarnik_axis_storage_wear_ratio", value=wear / 100, labels=(disk,), component=disk, raw=f"{wear:g}"))
-    if disk and health is not None and health >= 0 and truth(event.data.get("alert")) is True:
+    if disk and health == 0 and truth(event.data.get("alert")) is True:
         readings.append(Reading(metric="latarnik_axis_storage_self_check_ok", value=0.0, labels=(disk,), component=disk, raw="alert"))
     return FacetData(readings=tuple(readings))
 

@@ -13,7 +13,7 @@ from agent.model.reading import UNKNOWN
 from agent.ports import FacetData
 from collectors.axis.lenient import ITEMS, first, moment, named_list, objects, said, yes
 from collectors.axis.lenient import fields as fields_of
-from collectors.axis.parse import word
+from collectors.axis.parse import flag, word
 from collectors.axis.parse_storage import xml
 
 IMAGE_HEALTH = "AXISImageHealthAnalytics"
@@ -73,6 +73,10 @@ TROUBLES = ("blocked", "blurred", "redirected", "underexposed")
 _TROUBLE = re.compile(r"(?:is|image|picture|view)?(?:(block(?:ed|ing)?)|(blur(?:red|ry)?)|(redirect(?:ed|ion)?)|(underexpos(?:ed|ure)))(?:detected)?")
 _THERE = frozenset({"detected", "active", "alarm", "triggered", "bad", "present"})
 _NOT_THERE = frozenset({"notdetected", "inactive", "normal", "ok", "good", "none", "cleared", "absent"})
+_SETTINGS = frozenset(
+    {"capabilities", "supported", "features", "settings", "config", "configuration", "parameters", "enabled", "disabled", "enableddetections", "enabledchecks"}
+)
+"""What is under these names is what the application can do, or shall."""
 _VERDICTS = ("detected", "active", "alarm", "triggered", "state", "status", "value", "result")
 
 
@@ -84,7 +88,7 @@ def image_health(payload: object) -> FacetData:
     if payload is None:
         return FacetData(readings=(_answers(0.0, "503"),))
     readings: dict[str, Reading] = {}
-    for _, told in objects(payload):
+    for _, told in objects(payload, without=_SETTINGS):
         for name, value in told.items():
             found = _TROUBLE.fullmatch(name)
             there = _verdict(value) if found else None
@@ -106,6 +110,8 @@ def _answers(value: float, raw: str) -> Reading:
 def _verdict(value: object) -> bool | None:
     if isinstance(value, dict):
         told = fields_of(value)
+        if flag(told.get("enabled")) is False:
+            return None
         return _verdict(first(told, *_VERDICTS)) if not isinstance(first(told, *_VERDICTS), dict) else None
     known = yes(value)
     return known if known is not None else said(value, _THERE, _NOT_THERE)
@@ -138,8 +144,14 @@ def streams(payload: object) -> FacetData:
         if playing is False:
             continue
         count += playing is True
-        where.add((address(first(told, *_WHERE)) if playing else "") or UNREADABLE)
+        where.add((_one_client(address(first(told, *_WHERE))) if playing else "") or UNREADABLE)
     return FacetData(readings=(Reading(metric="latarnik_axis_streams_playing", value=float(count), raw=" ".join(sorted(where))),))
+
+
+def _one_client(found: str) -> str:
+    """The address, or '' where it does not tell who takes the stream: of a group (multicast), or of the device's own end of a tunnel (RTSP within HTTPS)."""
+    known = ip_address(found) if found else None
+    return "" if known is None or known.is_multicast or known.is_loopback or known.is_unspecified else found
 
 
 def address(value: object) -> str:

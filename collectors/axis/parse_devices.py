@@ -47,7 +47,7 @@ def rest_paths(payload: object) -> dict[str, str]:
         rows = versions.items() if isinstance(versions, dict) else ()
         for _, row in sorted(((str(version), row) for version, row in rows), key=lambda pair: pair[0]):
             path = word(row.get("rest_api")) if isinstance(row, dict) else ""
-            if REST_PATH.fullmatch(path):
+            if REST_PATH.fullmatch(path) and path.startswith(f"/config/rest/{name}/"):
                 paths[str(name)] = path
     return paths
 
@@ -134,7 +134,7 @@ def ports(payload: object) -> FacetData:
 
 SELF_TESTED = "siren and light"
 _PASSED = frozenset({"ok", "passed", "pass", "success", "succeeded", "healthy"})
-_FAILED = frozenset({"failed", "fail", "failure", "error", "lightfailed", "broken"})
+_FAILED = frozenset({"failed", "fail", "failure", "lightfailed", "broken"})
 
 
 def siren(payload: object) -> FacetData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.errors import BadPayload
 from agent.model import Reading
 from agent.ports import FacetData
-from collectors.axis.lenient import data_of, first, objects
+from collectors.axis.lenient import data_of, first, objects, squeezed
 from collectors.axis.parse import flag, number, word
 
 CLASSES = range(9)
@@ -60,12 +60,17 @@ def clock(payload: object) -> FacetData:
     if offset is not None and abs(offset) <= LONGEST_OFFSET:
         readings.append(Reading(metric="latarnik_device_clock_offset_seconds", value=offset, raw=word(client.get("timeoffset"))))
     facts = {"ntp.enabled": "yes"} if enabled else {}
-    server = _server(first(client, "staticservers", "servers"), first(client, "advertisedservers"))
+    named, advertised = _server(first(client, "staticservers", "servers")), _server(client.get("advertisedservers"))
+    source = squeezed(client.get("serverssource"))
+    server = advertised if source == "dhcp" else named if source == "static" else named or advertised
     if server:
         facts["ntp.server"] = server
     return FacetData(readings=tuple(readings), facts=facts)
 
 
-def _server(*lists: object) -> str:
-    """The first server named."""
-    return next((name for found in lists if isinstance(found, list) for item in found[:8] if (name := word(item, 64))), "")
+_NOBODY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what devices without a server name in its place
+
+
+def _server(found: object) -> str:
+    """The first server of a list."""
+    return next((name for item in found[:8] if (name := word(item, 64)) not in _NOBODY), "") if isinstance(found, list) else ""

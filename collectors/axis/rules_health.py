@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agent.model import Device, Fault, Healthy, History, Judgement, Reading, Severity, Snapshot
+from agent.model import Device, FacetStatus, Fault, Healthy, History, Judgement, Reading, Severity, Snapshot
 from collectors.axis import faults_events as event_code
 from collectors.axis import faults_health as code
 from collectors.axis.events import HAPPENED, STATE
@@ -58,23 +58,30 @@ def power(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Ju
         yield _judge(asked, code.POWER_SHORT, Severity.WARNING, summary, good=asked.value <= watts)
 
 
-def clock(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
-    """Only where the device keeps its time by a server: one that does not says so, and has no readings of it."""
+def clock(snapshot: Snapshot, history: History, _device: Device) -> Iterator[Judgement]:
+    """Only where the device keeps its time by a server: one that does not says so, and has no readings of it.
+
+    One that was never synchronised is missed only where it says that it should be, and names a server. Without a server it knows no offset.
+    """
     if _starting(snapshot):
         return
     server = snapshot.facts.get("ntp.server", "")
     shared = f"ntp:{server}" if server else ""
+    expected = (bool(server) and snapshot.facts.get("ntp.enabled") == "yes") or code.CLOCK_UNSYNCED in history.healthy
+    lost = False
     for synced in snapshot.of("latarnik_axis_ntp_synced"):
-        if synced.value:
+        lost = not synced.value
+        if not lost:
             yield Healthy(code=code.CLOCK_UNSYNCED)
-        else:
+        elif expected:
             summary = f"The clock is not synchronised{f' with {server}' if server else ''}"
             yield Fault(code=code.CLOCK_UNSYNCED, severity=Severity.WARNING, summary=summary, proof=(synced,), shared=shared)
     for offset in snapshot.of("latarnik_device_clock_offset_seconds"):
         if offset.value is None:
             continue
         if abs(offset.value) < OFF:
-            yield Healthy(code=code.CLOCK_OFF)
+            if not lost:
+                yield Healthy(code=code.CLOCK_OFF)
         else:
             summary = f"The clock is {abs(offset.value):.0f} s off, by the device's own account"
             yield Fault(code=code.CLOCK_OFF, severity=Severity.WARNING, summary=summary, proof=(offset,), shared=shared)
@@ -160,9 +167,17 @@ def _ends(snapshot: Snapshot, metric: str, name: str, what: str) -> Iterator[Jud
         yield _judge(reading, name, Severity.WARNING, f"{what} {reading.labels[0]} {when}", good=left > SOON.total_seconds())
 
 
-def licenses(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
-    """Licences that end."""
-    yield from _ends(snapshot, "latarnik_axis_application_license_expiry_timestamp_seconds", code.LICENSE_ENDS, "The licence of application")
+def licenses(snapshot: Snapshot, history: History, device: Device) -> Iterator[Judgement]:
+    """Licences that end; not of applications that are stopped, never ran and are not expected to: trials of long ago."""
+    expected = settings_of(device.settings).expect_apps
+    unused = {
+        r.component
+        for r in snapshot.of("latarnik_axis_application_running")
+        if not r.value and r.labels[0] not in expected and not _worked(history, code.APPLICATION_STOPPED, r.component)
+    }
+    for judgement in _ends(snapshot, "latarnik_axis_application_license_expiry_timestamp_seconds", code.LICENSE_ENDS, "The licence of application"):
+        if isinstance(judgement, Healthy) or judgement.component not in unused:
+            yield judgement
 
 
 def picture(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
@@ -175,7 +190,8 @@ def picture(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[
 
 
 def network(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[Judgement]:
-    """The mode of each link that is up."""
+    """The mode of each link that is up. One that may be down, for all that is told, is not slow."""
+    up = {r.labels[0] for r in snapshot.of("latarnik_device_network_link_up") if r.value}
     speeds = {r.labels[0]: r for r in snapshot.of("latarnik_device_network_speed_bytes_per_second")}
     duplex = {r.labels[0]: r for r in snapshot.of("latarnik_axis_network_full_duplex")}
     for name in dict.fromkeys((*speeds, *duplex)):
@@ -183,6 +199,8 @@ def network(snapshot: Snapshot, _history: History, _device: Device) -> Iterator[
         proof = tuple(r for r in (speed, full) if r is not None)
         slow = speed is not None and speed.value is not None and speed.value <= SLOW
         if slow or (full is not None and not full.value):
+            if name not in up:
+                continue
             summary = f"Interface {name} runs at {proof[0].raw}"
             yield Fault(code=code.NETWORK_SLOW, component=name, severity=Severity.WARNING, summary=summary, proof=proof)
         else:
@@ -238,6 +256,9 @@ def recorder(snapshot: Snapshot, _history: History, device: Device) -> Iterator[
             summary = f"No stream plays to the recorder {wanted}{to}"
             yield Fault(code=code.NOT_RECORDED, severity=Severity.CRITICAL, summary=summary[:300], proof=(playing,))
         return
+    outcome = snapshot.facets.get("streams")
+    if outcome is not None and outcome.status in (FacetStatus.FAILED, FacetStatus.STALE):
+        return  # it has the list, and nobody else's stream stands for the recorder's
     accessed = [value for name, value in snapshot.facts.items() if name.startswith(f"{STATE}live_stream.")]
     if "yes" in accessed:
         yield Healthy(code=code.NOT_RECORDED)

@@ -22,6 +22,8 @@ FLOOD_TIME: Final = 10.0
 """So many events in so many seconds are a device that is out of order; it is left alone for a while, and polled as ever. The present values that
 come first are a few dozen.
 """
+AGED: Final = 128
+"""States whose age is remembered of one device; one that makes up more has the oldest forgotten."""
 
 
 async def listen(client: AxisClient, listener: Listener, since: dict[str, tuple[str, float]]) -> None:
@@ -74,6 +76,8 @@ def _dated(found: Signal, now: float, since: dict[str, tuple[str, float]]) -> Si
     for name, value in facts.items():
         known = since.get(name)
         if known is None or known[0] != value:
+            if known is None and len(since) >= AGED:
+                del since[next(iter(since))]
             since[name] = known = (value, now)
         facts[name] = f"{value} {known[1]:.0f}"
     return replace(found, data=replace(found.data, facts={**found.data.facts, **facts}))

@@ -61,6 +61,13 @@ class BoundedHandler(ResponseHandler):
         if self._waiting:
             self._soon()
 
+    def close(self) -> None:
+        """Without a farewell in TLS: asyncio keeps the socket for half a minute when the device does not answer that."""
+        if self.transport is not None and self.transport.get_extra_info("ssl_object") is not None:
+            self.abort()
+        else:
+            super().close()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         while self._waiting and not self._exception:
             piece, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]

@@ -41,8 +41,8 @@ async def settle() -> None:
 class Following:
     """One followed device whose streams end as the test says."""
 
-    def __init__(self, *ends: BaseException | None, lives: float = 0.0) -> None:
-        self.clock, self.reach, self.ear = TurnedClock(), Reach(), Ear()
+    def __init__(self, *ends: BaseException | None, lives: float = 0.0, ear: Ear | None = None) -> None:
+        self.clock, self.reach, self.ear = TurnedClock(), Reach(), ear or Ear()
         self.opened = 0
         self._ends, self._lives = list(ends), lives
 
@@ -170,6 +170,42 @@ def test_however_it_ends_the_listener_hears_that_it_is_over() -> None:
             assert one.ear.said == ["opened"]
         await settle()
         assert one.ear.said == ["opened", "closed"]
+
+    run(test)
+
+
+def test_a_stream_ends_when_a_poll_does_not_reach_the_device_and_another_tells_all_anew() -> None:
+    """What it said is forgotten then, and a device says only once what lasts."""
+
+    async def test() -> None:
+        with Following(lives=1e6) as one:
+            one.reach.note(reachable=True)
+            await settle()
+            assert one.ear.said == ["opened"]
+            one.reach.note(reachable=False)
+            one.reach.note(reachable=False)
+            one.reach.note(reachable=True)
+            await settle()
+            assert one.ear.said == ["opened", "closed"]
+            await one.turn(FIRST)
+            assert one.ear.said == ["opened", "closed", "opened"]
+
+    run(test)
+
+
+def test_a_bug_in_the_ear_ends_no_more_than_that_stream() -> None:
+    class Deaf(Ear):
+        def closed(self) -> None:
+            super().closed()
+            raise ZeroDivisionError
+
+    async def test() -> None:
+        ear = Deaf()
+        with Following(ear=ear) as one:
+            one.reach.note(reachable=True)
+            await settle()
+            await one.turn(FIRST)
+            assert ear.said == ["opened", "closed", "opened", "closed"]
 
     run(test)
 

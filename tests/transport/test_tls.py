@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -126,3 +129,36 @@ async def test_no_device_answers_while_enrolling_is_not_a_matter_of_trust(fakes:
         with pytest.raises(Unreachable) as caught:
             await http.request("GET", "/a")
     assert caught.value.reason is Reason.REFUSED
+
+
+async def test_a_device_that_stopped_answering_is_hung_up_on_when_the_visit_ends(fakes: Fakes, certificates: Certificates) -> None:
+    """Also when it does not take part in the end of TLS, for which asyncio waits 30 s."""
+    context, taken = certificates[0].server(), asyncio.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        loop, port = asyncio.get_running_loop(), listening.getsockname()[1]
+        left = threading.Event()
+
+        def serve() -> bool:
+            plain, _ = listening.accept()
+            with context.wrap_socket(plain, server_side=True) as tls:
+                tls.recv(4096)
+                loop.call_soon_threadsafe(taken.set)
+                left.wait(10)
+                with socket.socket(fileno=tls.detach()) as plain:
+                    plain.settimeout(10)
+                    try:
+                        while plain.recv(4096):
+                            pass
+                    except ConnectionResetError:
+                        return True
+                    except TimeoutError:
+                        return False
+                    return True
+
+        served = asyncio.create_task(asyncio.to_thread(serve))
+        async with open_transports(fakes.services(0.5)) as transports, transports.http(device(port)) as http:
+            with pytest.raises(Unreachable):
+                await http.request("GET", "/a", account="")
+        left.set()
+        assert taken.is_set()
+        assert await served
