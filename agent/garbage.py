@@ -21,8 +21,8 @@ from contextlib import contextmanager
 
 from agent.logs import logger
 
-FREEZE_EVERY = 500
-"""Polls between two freezes: some 50,000 objects, which a forced collection visits in about 10 ms."""
+FREEZE_EVERY = 200
+"""Polls between two freezes. What 500 polls of 10,000 devices left took a forced collection 212 ms to visit, each object far from the last in memory."""
 
 LOOK_EVERY = 3600.0
 IDLE_WITHIN = 60.0
