@@ -55,7 +55,8 @@ def test_where_there_is_nothing_but_loopback_the_whole_job_is_done(told: dict[st
     assert told["interfaces"] == ["lo"]
     assert (told["tickets"], told["mails"] >= 4) == (2, True), told["mails"]
     assert all(count > 3 for count in told["requests"].values())
-    assert all(sum(counters["snmp"].values()) > 3 for counters in told["snmp"].values()), told["snmp"]
+    # Both ways of asking; how often follows from how soon the tickets were there.
+    assert all(sum(counters["snmp"].values()) >= 2 for counters in told["snmp"].values()), told["snmp"]
     tried("requests of the daemon without a network", sum(told["requests"].values()))
 
 
