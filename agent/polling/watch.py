@@ -21,6 +21,7 @@ from agent.diagnosis.evaluate import Evaluation, announced, due, evaluate
 from agent.diagnosis.evidence import collect
 from agent.diagnosis.history import durable
 from agent.diagnosis.machine import LONGEST_GAP, Change, Turn
+from agent.diagnosis.masking import mask_of, masked
 from agent.logs import logger
 from agent.model import Case, Check, Device, History, Incident, IncidentState, Snapshot, Step, StepKind
 from agent.polling import casework
@@ -379,7 +380,9 @@ class Watch:
 
     def hear(self, watched: Watched, signals: Iterable[Signal]) -> None:
         """Show what is new at once, and have it looked at by a poll."""
-        news = watched.state.heard.take(signals, self._clock.monotonic(), watched.state.answered_at)
+        mask = watched.state.mask = watched.state.mask or mask_of(watched.device)
+        clean = (replace(s, key=mask.text(s.key), data=masked(s.data, mask)) for s in signals)
+        news = watched.state.heard.take(clean, self._clock.monotonic(), watched.state.answered_at)
         if news is not None:
             self._redraw(watched, announce=True)
             self.hint(watched, news)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.model import IncidentState, Reading
+from agent.model import HttpCredential, IncidentState, Reading, Secret
 from agent.polling.hearing import Ear
 from agent.polling.watch import HINT_EVERY, TRAP_BURST, TRAP_EVERY
 from agent.ports import FacetData, Signal
-from tests.agent.test_watch import Site, Toy, plans, site
+from tests.agent.test_watch import CODEC, Site, Toy, plans, site
 from tests.support.clock import TurnedClock
 
 __all__ = ["plans"]
@@ -85,6 +86,19 @@ async def test_when_the_stream_ends_nothing_that_it_said_is_shown_any_more(tmp_p
         ear.closed()
         assert shown_lamp(here) == 1.0
         assert here.shown["codec"].streaming is False
+
+
+async def test_what_a_device_tells_of_our_own_secrets_is_masked_as_in_an_answer(tmp_path: Path, plans: Any) -> None:
+    toy, clock = Toy(), TurnedClock()
+    secret = "Nieprawdziwe-99"
+    codec = replace(CODEC, credentials={"http": HttpCredential(name="rooms", username="admin", password=Secret(secret))})
+    with site(tmp_path, plans, toy, clock, codec) as here:
+        await here.polls(1)
+        reading = Reading(metric="lamp", value=0.0, raw=f"login with {secret}", component=secret)
+        here.watch.hear(here.watch.watched["codec"], [Signal(key=f"lamp/{secret}", data=FacetData(readings=(reading,), facts={"event.lamp": secret}))])
+        assert shown_lamp(here) == 0.0
+        assert secret not in repr(here.shown["codec"])
+        assert secret not in repr(here.watch.watched["codec"].state.heard)
 
 
 async def test_a_device_that_does_not_answer_has_nothing_laid_over(tmp_path: Path, plans: Any) -> None:
